@@ -1,0 +1,114 @@
+"""`tieout mapping …`: the mapping files."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tieout.cli.output import note, print_json, print_table
+from tieout.config import include_folder
+from tieout.errors import ConfigurationInvalid
+from tieout.mapping.encryption import SUFFIX, decrypt_file, encrypt_file
+from tieout.mapping.encryption import rotate as rotate_file
+from tieout.mapping.lineage import lineage as lineage_of
+from tieout.mapping.loader import list_mappings, load_mapping
+from tieout.yaml_file import display_name
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Read every mapping with its lookups; 2 when one is wrong, after all have been looked at."""
+    rows = [_validated(path) for path in _files(arguments.files)]
+    if arguments.json:
+        print_json(rows)
+    else:
+        print_table(rows, ("file", "entity", "columns", "version", "valid"))
+        for row in rows:
+            if row["problem"]:
+                note(str(row["problem"]))
+    return 0 if all(row["valid"] for row in rows) else 2
+
+
+def _validated(path: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {"file": display_name(path), "entity": None, "columns": None, "version": None}
+    try:
+        mapping = load_mapping(path)
+    except ConfigurationInvalid as error:
+        return {**row, "valid": False, "problem": str(error)}
+    found = {"entity": mapping.entity, "columns": len(mapping.columns), "version": mapping.version[:12]}
+    return {**row, **found, "valid": True, "problem": None}
+
+
+def lineage(arguments: argparse.Namespace) -> int:
+    """Every column of every mapping with the properties it is made from."""
+    rows = [
+        {"file": display_name(path), "column": item.column, "source": item.source, "operation": item.operation}
+        for path in _files(arguments.files)
+        for item in lineage_of(load_mapping(path))
+    ]
+    if arguments.json:
+        print_json(rows)
+    else:
+        print_table(rows, ("file", "column", "source", "operation"))
+    return 0
+
+
+def encrypt(arguments: argparse.Namespace) -> int:
+    """Encrypt files; each plain one goes only after its encrypted one has been read back."""
+    for path in map(Path, arguments.files):
+        target = path.with_name(path.name + SUFFIX)
+        _refuse_to_overwrite(target)
+        plain = _content(path)
+        encrypt_file(path)
+        if decrypt_file(target) != plain:
+            raise ConfigurationInvalid(f"{display_name(target)} does not read back; {path.name} was left alone.")
+        path.unlink()
+        print(display_name(target))
+    return 0
+
+
+def decrypt(arguments: argparse.Namespace) -> int:
+    """Decrypt files; each encrypted one goes once its plain one is written, readable by its owner only."""
+    for path in map(Path, arguments.files):
+        if path.suffix != SUFFIX:
+            raise ConfigurationInvalid(f"{display_name(path)} does not end in {SUFFIX}: it is not encrypted.")
+        target = path.with_suffix("")
+        _refuse_to_overwrite(target)
+        content = decrypt_file(path)
+        target.touch(mode=0o600, exist_ok=False)
+        target.write_bytes(content)
+        path.unlink()
+        print(display_name(target))
+    return 0
+
+
+def rotate(arguments: argparse.Namespace) -> int:
+    """Encrypt files anew with the newest key."""
+    for path in map(Path, arguments.files):
+        rotate_file(path)
+        print(display_name(path))
+    return 0
+
+
+def _files(given: Sequence[str]) -> list[Path]:
+    """The files named, or all mappings there are."""
+    if given:
+        return [Path(name) for name in given]
+    root = include_folder() / "mappings"
+    found = [path for folder in sorted(root.glob("*")) if folder.is_dir() for path in list_mappings(folder)]
+    if not found:
+        raise ConfigurationInvalid(f"{root} has no mapping. Set TIEOUT_INCLUDE to the folder that has `mappings`.")
+    return found
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationInvalid(f"{display_name(path)}: the file cannot be read ({error.strerror}).") from None
+
+
+def _refuse_to_overwrite(target: Path) -> None:
+    if target.exists():
+        raise ConfigurationInvalid(f"{display_name(target)} exists already; move or remove it first.")

@@ -1,0 +1,213 @@
+"""The integrations' YAML files, typed.
+
+One file per instance: `include/integrations/<dag_id>/<instance>.yaml`. DAG files import this module, so it stays
+light: the standard library, pydantic and PyYAML, nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Generic, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from tieout.errors import ConfigurationInvalid, TieoutError
+from tieout.yaml_file import load_yaml
+
+INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,40}")
+
+
+def include_folder() -> Path:
+    """The folder with mappings, integrations and calendars: `TIEOUT_INCLUDE`, else `include/` of the project."""
+    configured = os.environ.get("TIEOUT_INCLUDE", "")
+    return Path(configured).absolute() if configured else Path(__file__).resolve().parents[2] / "include"
+
+
+def is_production() -> bool:
+    """Whether a missing host key is an error (`TIEOUT_ENV`, default production)."""
+    return os.environ.get("TIEOUT_ENV", "production").lower() != "development"
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"{name!r} is no time zone of the IANA database; write one such as Europe/Brussels") from None
+    return name
+
+
+def _octal(value: object) -> object:
+    """A file mode is written in octal, with quotes; YAML would otherwise read 0664 as a number of its own."""
+    if isinstance(value, str) and re.fullmatch(r"0?o?[0-7]{3,4}", value):
+        return int(value.replace("o", ""), 8)
+    raise ValueError('a mode is three or four octal digits in quotes, such as "0664"')
+
+
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Mode = Annotated[int, BeforeValidator(_octal)]
+
+
+class Strict(BaseModel):
+    """A section of a YAML file in which an unknown key is a mistake, not a surprise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Retries(Strict):
+    """How Airflow repeats a task after an outage; errors that a retry cannot cure stop at once whatever stands here."""
+
+    count: int = Field(2, ge=0, le=20)
+    first_delay_seconds: float = Field(15, gt=0)
+    multiplier: float = Field(2.0, ge=1)
+    max_delay_seconds: float = Field(600, gt=0)
+
+
+class IntegrationConfig(Strict):
+    """What every integration's instance says: when it runs and how it retries."""
+
+    enabled: bool = True
+    schedule: str | None = "0 0 * * *"
+    timezone: TimeZone = "UTC"
+    start_date: date = date(2020, 1, 1)
+    retries: Retries = Retries()
+    tags: tuple[str, ...] = ()
+
+
+class SourceAndTarget(Strict):
+    """Airflow connection ids."""
+
+    source: str
+    target: str
+
+
+class SftpFolder(Strict):
+    """Where and how files land at a partner."""
+
+    root: str = "/inbound"
+    file_name: str = "{entity}_{instance}_{timestamp}_{seq:04d}.csv"
+    file_mode: Mode = 0o664
+    directory_mode: Mode = 0o755
+    create_directories: bool = True
+    verification: Literal["auto", "size", "server_hash", "read_back"] = "auto"
+
+
+class SapB1Source(Strict):
+    """How much of SAP Business One a run reads."""
+
+    lookback_days: int = Field(3, ge=0, le=366)
+    payment_window_days: int = Field(90, ge=0, le=3660)
+    parallel_ranges: int = Field(4, ge=1, le=16)
+    local_currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
+
+
+class PeakfloEntity(Strict):
+    """One kind of record that goes to Peakflo.
+
+    `continuous` entities are read by what changed; `once` entities are sent by the first run and again only by
+    `full_refresh`.
+    """
+
+    enabled: bool = True
+    mode: Literal["continuous", "once"] = "continuous"
+    after: tuple[str, ...] = ()
+    mapping: str | None = None
+
+
+class SapB1ToPeakflo(IntegrationConfig):
+    """`include/integrations/sap_b1_to_peakflo/<instance>.yaml`."""
+
+    connections: SourceAndTarget = SourceAndTarget(source="sap_b1", target="peakflo_sftp")
+    source: SapB1Source = SapB1Source()
+    target: SftpFolder = SftpFolder()
+    entities: dict[str, PeakfloEntity]
+
+    @model_validator(mode="after")
+    def _entities_follow_those_they_need(self) -> SapB1ToPeakflo:
+        seen: list[str] = []
+        for name, entity in self.entities.items():
+            for needed in entity.after:
+                if needed not in seen:
+                    raise ValueError(
+                        f"entities.{name} comes after {needed!r}, which must stand above it in the list of entities"
+                    )
+            seen.append(name)
+        return self
+
+    def enabled_entities(self) -> dict[str, PeakfloEntity]:
+        """The entities to read, in the order of delivery."""
+        return {name: entity for name, entity in self.entities.items() if entity.enabled}
+
+
+C = TypeVar("C", bound=IntegrationConfig)
+
+
+@dataclass(frozen=True)
+class Instance(Generic[C]):
+    """One integration for one tenant or partner: a DAG of its own."""
+
+    integration: str
+    name: str
+    config: C
+    path: Path
+
+    @property
+    def dag_id(self) -> str:
+        """`default` gives the DAG its plain id, any other instance adds its name."""
+        return self.integration if self.name == "default" else f"{self.integration}__{self.name}"
+
+
+@dataclass(frozen=True)
+class BrokenInstance:
+    """An instance whose file cannot be read; its DAG exists and says so, and the others go on."""
+
+    integration: str
+    name: str
+    error: TieoutError
+
+    @property
+    def dag_id(self) -> str:
+        """The id the DAG would have had."""
+        return self.integration if self.name == "default" else f"{self.integration}__{self.name}"
+
+
+def load_instance(integration: str, name: str, model: type[C]) -> Instance[C]:
+    """Read one instance's file.
+
+    Raises:
+        ConfigurationInvalid: the file is missing or wrong; says file, line and key.
+    """
+    path = include_folder() / "integrations" / integration / f"{name}.yaml"
+    if not INSTANCE_NAME.fullmatch(name):
+        raise ConfigurationInvalid(
+            f"{path}: the instance name {name!r} may hold only a-z, 0-9 and _ (41 characters at most); rename the file."
+        )
+    if not path.exists():
+        raise ConfigurationInvalid(
+            f"{path} does not exist; create it, or set TIEOUT_INCLUDE to the folder that has it."
+        )
+    return Instance(integration, name, load_yaml(path).validate(model), path)
+
+
+def instances(integration: str, model: type[C]) -> Iterator[Instance[C] | BrokenInstance]:
+    """Every enabled instance of an integration, by file name; one broken file never hides the others."""
+    folder = include_folder() / "integrations" / integration
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            instance = load_instance(integration, path.stem, model)
+        except TieoutError as error:
+            yield BrokenInstance(integration, path.stem, error)
+            continue
+        if instance.config.enabled:
+            yield instance
+
+
+def split_dag_id(dag_id: str) -> tuple[str, str]:
+    """`(integration, instance)` of a DAG id."""
+    integration, _, name = dag_id.partition("__")
+    return integration, name or "default"

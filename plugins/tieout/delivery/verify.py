@@ -1,0 +1,95 @@
+"""The verification ladder: the server's own hash, else reading back; sizes alone only when asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any, Literal
+
+import asyncssh
+
+from tieout.delivery.failures import translate
+from tieout.delivery.model import Verification
+from tieout.delivery.remote import Remote
+from tieout.errors import ReceiverRefused, TieoutError
+
+Wanted = Literal["auto", "size", "server_hash", "read_back"]
+
+
+async def digests(
+    remote: Remote, sizes: Mapping[str, int], wanted: Wanted, concurrency: int, workers: Executor
+) -> dict[str, tuple[str, Verification]]:
+    """SHA-256 of each remote file and the rung that gave it.
+
+    Args:
+        remote: The session.
+        sizes: Path → how many bytes to hash; the caller has compared them with the server's.
+        wanted: `size` is treated as `auto` here: who asks for a digest needs one.
+        concurrency: Files read back at a time.
+        workers: Where hashing runs.
+
+    Raises:
+        ReceiverRefused: `server_hash` was asked for and the server gives none, or a file cannot be read back.
+    """
+    found: dict[str, tuple[str, Verification]] = {}
+    if wanted != "read_back":
+        hashes = await _server_hashes(remote, list(sizes))
+        found = {path: (digest, "server_hash") for path, digest in hashes.items()}
+    missing = [path for path in sizes if path not in found]
+    if missing and wanted == "server_hash":
+        raise ReceiverRefused(
+            f"{remote.target.label} gives no hash of {missing[0]}: it offers neither the check-file extension nor (with"
+            " 'exec_allowed' in the connection) sha256sum. Set the verification to 'auto' or 'read_back'."
+        )
+    slots = asyncio.Semaphore(concurrency)
+
+    async def one(path: str) -> None:
+        async with slots:
+            found[path] = (await _read_back(remote, path, sizes[path], workers), "read_back")
+
+    await all_or_first_error([one(path) for path in missing])
+    return found
+
+
+async def all_or_first_error(steps: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run all at once; when one fails, stop the others and raise its error."""
+    tasks = [asyncio.ensure_future(step) for step in steps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _server_hashes(remote: Remote, paths: list[str]) -> dict[str, str]:
+    if remote.able.check_file:
+        answers = await asyncio.gather(*(remote.check_file(path) for path in paths))
+        return {path: digest for path, digest in zip(paths, answers, strict=True) if digest}
+    if remote.target.exec_allowed and remote.able.exec_sha256:
+        return await remote.hash_by_command(paths)
+    return {}
+
+
+async def _read_back(remote: Remote, path: str, size: int, workers: Executor) -> str:
+    digest = hashlib.sha256()
+    loop = asyncio.get_running_loop()
+
+    async def consume(data: bytes) -> bool:
+        await loop.run_in_executor(workers, digest.update, data)
+        return True
+
+    try:
+        await remote.read_through(path, size, consume)
+    except (asyncssh.SFTPPermissionDenied, asyncssh.SFTPOpUnsupported) as error:
+        raise ReceiverRefused(
+            f"{remote.target.label} does not let us read back {path}, so its bytes cannot be proved. Ask the receiver"
+            " for read permission, or set the verification to 'size' and live with the weaker proof."
+        ) from error
+    except TieoutError:
+        raise
+    except (asyncssh.Error, OSError) as error:
+        raise translate(remote.target, error, "read back", path) from error
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""File formats: values in, bytes out, and back. No network, no Airflow."""

@@ -1,0 +1,145 @@
+"""From prepared files to delivered ones: look up what an interrupted attempt did, send, commit.
+
+Every effect happens under the entity's lease, and the ledger learns of it in one transaction with the watermark.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tieout.config import SftpFolder
+from tieout.delivery import DeliveryOptions, OutgoingFile, Receipt, SftpSession, SftpTarget
+from tieout.ledger import FileRow, Lease, Ledger, Scope
+from tieout.staging import StagedPath
+
+log = logging.getLogger(__name__)
+
+FileFilter = Callable[[FileRow], bool]
+
+
+@dataclass
+class Receiver:
+    """The receiver's SFTP server, connected to when first needed and not before."""
+
+    target: Callable[[], SftpTarget]
+    _session: SftpSession | None = field(default=None, repr=False)
+
+    def session(self) -> SftpSession:
+        """The one connection of this task.
+
+        Raises:
+            ReceiverUnavailable: the server does not answer.
+            HostKeyMismatch: it is not the pinned one.
+            CredentialsRejected: it refused us.
+        """
+        if self._session is None:
+            session = SftpSession(self.target())
+            session.__enter__()
+            self._session = session
+        return self._session
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.__exit__(None, None, None)
+
+
+@contextmanager
+def receiver(target: Callable[[], SftpTarget]) -> Iterator[Receiver]:
+    """A receiver for the length of a task."""
+    found = Receiver(target)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def settle_leftovers(ledger: Ledger, scope: Scope, receiver: Receiver) -> None:
+    """Find out what became of files whose sending was interrupted, before anything is decided.
+
+    A file that the receiver has is delivered and its records are recorded as such; any other is abandoned, and its
+    temporary file removed, so that an attempt that still lives somewhere cannot complete it. Call it under the lease.
+
+    Raises:
+        ReceiverUnavailable: nobody can tell now; nothing may be prepared until somebody can.
+    """
+    for file in ledger.unsettled_files(scope, not_run_id=None):
+        if file.temp_path is None:
+            ledger.file_states([file.id], "abandoned", message="it was never begun")
+            continue
+        found = receiver.session().look_up(
+            file.remote_path,
+            temp_path=file.temp_path,
+            size=file.bytes,
+            sha256=file.sha256,
+            was_verified=file.state == "verified",
+        )
+        if found == "done":
+            ledger.settle_delivered(
+                file.id,
+                verification=file.verification or "size",
+                how="found complete at the receiver after an interrupted attempt",
+            )
+            log.info("%s had arrived before the interruption; it is not sent again.", file.remote_path)
+        else:
+            ledger.file_states([file.id], "abandoned", message="an interrupted attempt did not complete it")
+            log.info("%s had not arrived; its records are sent anew.", file.remote_path)
+
+
+class LedgerJournal:
+    """Writes each step of a delivery to the ledger before it happens, as long as the lease is ours."""
+
+    def __init__(self, ledger: Ledger, lease: Lease) -> None:
+        self._ledger = ledger
+        self._lease = lease
+
+    def sending(self, temp_paths: Mapping[int, str]) -> None:
+        """These files are about to be written under temporary names."""
+        self._lease.check()
+        self._ledger.file_states(list(temp_paths), "sending", temp_path_by_id=temp_paths, token=self._lease.token)
+
+    def verified(self, verification: Mapping[int, str]) -> None:
+        """These files are complete and about to get their final names."""
+        self._lease.check()
+        for rung in sorted(set(verification.values())):
+            ids = [file_id for file_id, reached in verification.items() if reached == rung]
+            self._ledger.file_states(ids, "verified", verification=rung, token=self._lease.token)
+
+
+def send(
+    ledger: Ledger,
+    lease: Lease,
+    receiver: Receiver,
+    folder: SftpFolder,
+    files: Sequence[tuple[FileRow, StagedPath]],
+) -> list[Receipt]:
+    """Deliver prepared files, all of them or an error.
+
+    Raises:
+        ReceiverUnavailable, ReceiverRefused, HostKeyMismatch, CredentialsRejected: as the delivery engine says.
+        Superseded: another attempt has taken over.
+    """
+    if not files:
+        return []
+    outgoing = [
+        OutgoingFile(
+            file_id=row.id,
+            local=path,
+            remote_path=row.remote_path,
+            size=row.bytes,
+            sha256=row.sha256,
+            mode=folder.file_mode,
+            may_replace=frozenset(ledger.delivered_digests(row.key.scope, row.remote_path)),
+        )
+        for row, path in files
+    ]
+    options = DeliveryOptions(
+        verification=folder.verification,
+        create_directories=folder.create_directories,
+        directory_mode=folder.directory_mode,
+    )
+    return receiver.session().deliver(outgoing, options, LedgerJournal(ledger, lease))

@@ -1,0 +1,390 @@
+"""The steps of a run, in order: begin, extract, prepare, check quality, deliver.
+
+Each works on one entity's folder in staging::
+
+    <entity>/extract/part-*.parquet, extract.json    what SAP gave
+    <entity>/prepared/data.csv, records.parquet, held.jsonl, prepared.json    where every record goes
+
+A step that is repeated begins its folder anew, so that a retry after a crash gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tieout.config import SapB1ToPeakflo, include_folder
+from tieout.delivery import SftpTarget, remote_join, render_name
+from tieout.errors import TieoutError
+from tieout.integrations.delivering import Receiver, receiver, send, settle_leftovers
+from tieout.integrations.outcome import sentence
+from tieout.integrations.run import EntityPlan, Run
+from tieout.integrations.sap_b1_to_peakflo import pdfs, reading
+from tieout.integrations.sap_b1_to_peakflo.prepared import Prepared
+from tieout.integrations.sorting import HeldCheck, Place, Sorter, read_held, read_records
+from tieout.ledger import DeliveredFile, EntityOutcome, FileRow, Lease, Ledger, Tally
+from tieout.mapping.compiler import compile_mapping
+from tieout.mapping.frame import MapContext
+from tieout.mapping.held import HeldReason
+from tieout.mapping.loader import load_mapping
+from tieout.mapping.model import EntityMapping
+from tieout.staging import Folder, read_parts, write_bytes_atomically
+from tieout.systems.sap_b1.client import SapB1Client
+
+INVOICES = "invoices"
+INVOICE_PDFS = "invoice_pdfs"
+INVOICE_NUMBERS = "invoice_numbers"
+
+log = logging.getLogger(__name__)
+
+Target = Callable[[], SftpTarget]
+
+
+def mapping_of(run: Run, config: SapB1ToPeakflo, entity: str) -> EntityMapping:
+    """The mapping file of an entity.
+
+    Raises:
+        ConfigurationInvalid: it is missing or wrong; says file, line and key.
+    """
+    name = config.entities[entity].mapping or entity
+    return load_mapping(include_folder() / "mappings" / run.integration / f"{name}.yaml")
+
+
+def suite_path(run: Run, entity: str) -> Path:
+    """The Great Expectations suite of an entity."""
+    return include_folder() / "quality" / run.integration / f"{entity}.yaml"
+
+
+def load_mappings(run: Run, config: SapB1ToPeakflo) -> None:
+    """Read every mapping and suite before anything else, so that a mistake shows before SAP is asked.
+
+    Raises:
+        ConfigurationInvalid: one of them is wrong; says file, line and key.
+    """
+    from tieout.quality import load_suite
+
+    for entity in config.enabled_entities():
+        mapping_of(run, config, entity)
+        load_suite(suite_path(run, entity))
+
+
+def begin(run: Run, plan: EntityPlan, ledger: Ledger) -> None:
+    """Open the entity's row in the ledger."""
+    ledger.begin_run(
+        run.key(plan.entity),
+        mode="full_refresh" if plan.resend and run.mode == "incremental" else run.mode,
+        dry_run=run.dry_run,
+        interval_start=run.interval_start,
+        interval_end=run.interval_end,
+        window=plan.window(),
+    )
+
+
+def extract(
+    run: Run, config: SapB1ToPeakflo, plan: EntityPlan, ledger: Ledger, staging: Folder, client: SapB1Client
+) -> dict[str, Any]:
+    """Read an entity from SAP into staging; returns counts for Airflow's page.
+
+    Raises:
+        SourceUnavailable, CredentialsRejected, ContractBroken: as the client says.
+    """
+    begin(run, plan, ledger)
+    folder = staging / plan.entity / "extract"
+    folder.mkdir(parents=True, exist_ok=True)
+    mapping = mapping_of(run, config, plan.entity)
+    held = reading.held_keys(ledger, run, plan, mapping)
+    read = reading.entity_read(mapping, plan, held)
+    if plan.entity == INVOICE_PDFS:
+        manifest = pdfs.extract(client, read, folder, parallel=config.source.parallel_ranges)
+    else:
+        manifest = reading.read(client, read, folder, parallel=config.source.parallel_ranges)
+        other = mapping.alternative()
+        if manifest.records == 0 and plan.read == "all" and other is not None:
+            log.info("%s has no records; reading %s.", mapping.source.entity_set, other.source.entity_set)
+            read = reading.entity_read(other, plan, held)
+            manifest = reading.read(client, read, folder, parallel=config.source.parallel_ranges)
+    tally = reading.source_tally(plan.entity, folder, manifest) or Tally(manifest.records)
+    write_bytes_atomically(folder / "extract.json", [manifest.to_json().encode()])
+    ledger.record_extracted(run.key(plan.entity), tally)
+    log.info("%s: %s records extracted in %s requests.", plan.entity, manifest.records, manifest.requests)
+    return {"entity": plan.entity, "records": manifest.records, "requests": manifest.requests}
+
+
+def prepare(
+    run: Run,
+    config: SapB1ToPeakflo,
+    plan: EntityPlan,
+    ledger: Ledger,
+    staging: Folder,
+    client: SapB1Client,
+    target: Target,
+) -> dict[str, Any]:
+    """Sort the extracted records into their places and write the file that would go.
+
+    Raises:
+        ReceiverUnavailable: an earlier attempt's file must be looked up first and cannot be.
+        DoesNotTieOut: the finished file does not read back as what was written.
+    """
+    scope = run.scope(plan.entity)
+    with receiver(target) as to:
+        if not run.dry_run and ledger.unsettled_files(scope, not_run_id=None):
+            with ledger.acquire(scope, holder=_holder(run)):
+                settle_leftovers(ledger, scope, to)
+    prepared = _prepare(run, config, plan, ledger, staging, lambda: client)
+    for line in prepared.preview if run.dry_run else ():
+        log.info("%s | %s", plan.entity, line)
+    return prepared.summary()
+
+
+def _prepare(
+    run: Run,
+    config: SapB1ToPeakflo,
+    plan: EntityPlan,
+    ledger: Ledger,
+    staging: Folder,
+    client: Callable[[], SapB1Client],
+    *,
+    last_moment: bool = False,
+) -> Prepared:
+    """Sort and write; `last_moment` adds what only the moment of delivery knows."""
+    scope, entity = run.scope(plan.entity), plan.entity
+    base_version = ledger.entity_version(scope)
+    extracted = staging / entity / "extract"
+    manifest = reading.read_manifest(extracted)
+    mapping = mapping_of(run, config, entity)
+    other = mapping.alternative()
+    if other is not None and manifest.entity == other.source.entity_set:
+        mapping = other
+    folder = staging / entity / "prepared"
+    folder.mkdir(parents=True, exist_ok=True)
+    sorter = Sorter(
+        compile_mapping(mapping, manifest.custom_fields),
+        _map_context(run, config, ledger, client),
+        ledger,
+        scope,
+        resend=plan.resend,
+        also_held=_pdf_checks(run, ledger, staging, last_moment) if entity == INVOICE_PDFS else (),
+    )
+    outcome = sorter.sort(read_parts(extracted, names=manifest.part_names), folder)
+    prepared = Prepared(
+        entity=entity,
+        base_version=base_version,
+        mapping_version=mapping.version,
+        sorted=outcome,
+        watermark=reading.next_watermark(plan, run, manifest, ledger.watermark(scope)),
+    )
+    if not run.dry_run and outcome.tallies[Place.SEND].count and (last_moment or entity != INVOICE_PDFS):
+        prepared.file_name = _file_name(run, config, entity, ledger)
+    tallies = outcome.tallies
+    if entity not in reading.DOCUMENTS:
+        # These records have no total of their own in SAP: what they are worth is the mapping's to work out.
+        ledger.record_extracted(run.key(entity), sum(tallies.values(), start=Tally()))
+    ledger.record_prepared(
+        run.key(entity),
+        to_send=tallies[Place.SEND],
+        held=tallies[Place.HELD],
+        duplicate=tallies[Place.DUPLICATE],
+        excluded=tallies[Place.EXCLUDED],
+        mapping_version=mapping.version,
+    )
+    write_bytes_atomically(folder / "prepared.json", [prepared.to_json()])
+    return prepared
+
+
+def _map_context(run: Run, config: SapB1ToPeakflo, ledger: Ledger, client: Callable[[], SapB1Client]) -> MapContext:
+    def invoice_numbers(keys: Sequence[str]) -> Mapping[str, str]:
+        known = ledger.labels(run.scope(INVOICES), keys)
+        missing = [key for key in keys if key not in known]
+        return {**known, **(reading.invoice_numbers(client(), missing) if missing else {})}
+
+    return MapContext(
+        lookups={INVOICE_NUMBERS: invoice_numbers}, settings={"local_currency": config.source.local_currency}
+    )
+
+
+def _pdf_checks(run: Run, ledger: Ledger, staging: Folder, last_moment: bool) -> list[HeldCheck]:
+    """A PDF that SAP could not give is held, and at the moment of delivery one whose invoice has not been delivered."""
+    on_the_way: set[str] = set()
+    prepared = staging / INVOICES / "prepared"
+    if run.dry_run and (prepared / "records.parquet").exists():
+        on_the_way = {record.source_key for record in read_records(prepared)}
+
+    def invoice_is_missing(batch: pa.RecordBatch) -> dict[int, HeldReason]:
+        keys = batch.column("_key").to_pylist()
+        delivered = ledger.fingerprints(run.scope(INVOICES), keys)
+        return {
+            position: pdfs.invoice_not_delivered(key)
+            for position, key in enumerate(keys)
+            if key not in delivered and key not in on_the_way
+        }
+
+    return [pdfs.unreadable, invoice_is_missing] if last_moment else [pdfs.unreadable]
+
+
+def _file_name(run: Run, config: SapB1ToPeakflo, entity: str, ledger: Ledger) -> str:
+    """The name for this run's file: an attempt that never began to send leaves its name to the next one."""
+    for file in ledger.files_of_run(run.key(entity)):
+        if file.state == "prepared" and file.kind != "pdf":
+            return file.file_name
+    return render_name(
+        config.target.file_name,
+        {
+            "entity": entity,
+            "instance": run.instance,
+            "timestamp": run.timestamp,
+            "seq": ledger.next_sequence(run.scope(entity), "file"),
+        },
+    )
+
+
+def check_quality(run: Run, plans: Sequence[EntityPlan], ledger: Ledger, staging: Folder) -> dict[str, Any]:
+    """Great Expectations on every file about to go; entity → whether it may go and what failed."""
+    verdicts: dict[str, Any] = {}
+    for plan in plans:
+        prepared = Prepared.load(staging, plan.entity)
+        if prepared is None or not prepared.sorted.bytes:
+            continue
+        from tieout.quality import load_suite, validate_file
+
+        suite = load_suite(suite_path(run, plan.entity))
+        report = validate_file(suite, staging / plan.entity / "prepared" / "data.csv")
+        log.info("Quality of %s\n%s", plan.entity, report.text())
+        failures = [failure.sentence() for failure in report.critical_failures]
+        verdicts[plan.entity] = {"may_go": not failures, "failures": failures}
+        key = run.key(plan.entity)
+        if not run.dry_run:
+            ledger.event(
+                integration=key.integration,
+                instance=key.instance,
+                entity=key.entity,
+                run_id=key.run_id,
+                what="quality",
+                detail=json.loads(report.to_json()),
+            )
+        if failures:
+            ledger.fail_run(key, f"The batch of {plan.entity} was not sent: " + " ".join(failures))
+    return verdicts
+
+
+def deliver(
+    run: Run,
+    config: SapB1ToPeakflo,
+    plans: Sequence[EntityPlan],
+    verdicts: Mapping[str, Any],
+    ledger: Ledger,
+    staging: Folder,
+    client: Callable[[], SapB1Client],
+    target: Target,
+) -> dict[str, Any]:
+    """Deliver and commit every prepared entity, in order; one that fails does not stop those that need nothing of it.
+
+    Raises:
+        TieoutError: the first failure, after the others have had their turn.
+    """
+    done: dict[str, Any] = {}
+    failed: dict[str, BaseException] = {}
+    with receiver(target) as to:
+        for plan in plans:
+            entity = plan.entity
+            prepared = Prepared.load(staging, entity)
+            if prepared is None or not verdicts.get(entity, {"may_go": True})["may_go"]:
+                continue
+            needed = [name for name in config.entities[entity].after if name in failed]
+            if needed:
+                failed[entity] = failed[needed[0]]
+                ledger.fail_run(run.key(entity), f"Waits for {needed[0]}: {sentence(failed[needed[0]])}")
+                continue
+            try:
+                done[entity] = _deliver_entity(run, config, plan, prepared, ledger, staging, client, to)
+            except TieoutError as error:
+                failed[entity] = error
+                ledger.fail_run(run.key(entity), sentence(error))
+                log.error("%s: %s", entity, error)
+    if failed:
+        raise next(iter(failed.values()))
+    return done
+
+
+def _deliver_entity(
+    run: Run,
+    config: SapB1ToPeakflo,
+    plan: EntityPlan,
+    prepared: Prepared,
+    ledger: Ledger,
+    staging: Folder,
+    client: Callable[[], SapB1Client],
+    to: Receiver,
+) -> dict[str, Any]:
+    entity, key, scope = plan.entity, run.key(plan.entity), run.scope(plan.entity)
+    row = ledger.get_run(key)
+    if row is not None and row.status in ("delivered", "success"):
+        return {"already": "delivered by an earlier attempt of this task"}
+    late = entity == INVOICE_PDFS
+    if run.dry_run:
+        if late:
+            prepared = _prepare(run, config, plan, ledger, staging, client, last_moment=True)
+        return {"dry_run": True, **prepared.summary()}
+    with ledger.acquire(scope, holder=_holder(run)) as lease:
+        settle_leftovers(ledger, scope, to)
+        if late or ledger.entity_version(scope) != prepared.base_version:
+            prepared = _prepare(run, config, plan, ledger, staging, client, last_moment=late)
+        delivered = _send(run, config, prepared, ledger, lease, staging, to)
+        tally = prepared.sorted.tallies[Place.SEND]
+        ledger.commit_entity(
+            key,
+            token=lease.token,
+            base_version=prepared.base_version,
+            outcome=EntityOutcome(
+                delivered=delivered,
+                held=read_held(staging / entity / "prepared"),
+                settled=prepared.sorted.settled,
+                watermark=prepared.watermark,
+                tally=Tally(tally.count, dict(tally.totals)),
+            ),
+        )
+    log.info("%s: %s records delivered in %s files.", entity, tally.count, len(delivered))
+    return prepared.summary()
+
+
+def _send(
+    run: Run,
+    config: SapB1ToPeakflo,
+    prepared: Prepared,
+    ledger: Ledger,
+    lease: Lease,
+    staging: Folder,
+    to: Receiver,
+) -> list[DeliveredFile]:
+    """Register what goes in the ledger, then send it."""
+    if not prepared.file_name:
+        return []
+    folder = staging / prepared.entity / "prepared"
+    remote = remote_join(config.target.root, prepared.entity)
+    batches: list[list[tuple[FileRow, Any]]] = []
+    if prepared.entity == INVOICE_PDFS:
+        batches.append(pdfs.register(run.key(prepared.entity), ledger, staging / INVOICE_PDFS, remote))
+    row = ledger.prepare_file(
+        run.key(prepared.entity),
+        file_name=prepared.file_name,
+        remote_path=remote_join(remote, prepared.file_name),
+        local_uri=str(folder / "data.csv"),
+        bytes=prepared.sorted.bytes,
+        sha256=prepared.sorted.sha256,
+        records=prepared.sorted.tallies[Place.SEND].count,
+        control_totals=prepared.sorted.control_totals,
+        records_iter=() if prepared.entity == INVOICE_PDFS else read_records(folder),
+        kind="manifest" if prepared.entity == INVOICE_PDFS else "data",
+    )
+    batches.append([(row, folder / "data.csv")])
+    # One batch after the other: the manifest says that the PDFs it lists are there.
+    receipts = [receipt for batch in batches for receipt in send(ledger, lease, to, config.target, batch)]
+    return [DeliveredFile(receipt.file_id, receipt.verification, receipt.delivered_at) for receipt in receipts]
+
+
+def _holder(run: Run) -> str:
+    return f"{run.integration}/{run.instance} run {run.run_id}"

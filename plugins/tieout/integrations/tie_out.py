@@ -1,0 +1,142 @@
+"""The proof: each record that was extracted ended in exactly one place, and the money agrees at every hop.
+
+Rule 1 of the house, by count and by money per currency::
+
+    extracted = delivered + posted + held + duplicate + excluded
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tieout.errors import DoesNotTieOut
+from tieout.integrations.run import Run
+from tieout.ledger import Ledger, RunRow
+
+PLACES = ("delivered", "posted", "held", "duplicate", "excluded")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the proof says of one entity; `problem` is empty when it ties out."""
+
+    entity: str
+    row: RunRow | None
+    problem: str
+
+    @property
+    def ties_out(self) -> bool:
+        """Whether nothing is left to explain."""
+        return not self.problem
+
+
+def tie_out(run: Run, entities: Sequence[str], ledger: Ledger) -> list[Verdict]:
+    """Judge every entity of the run and close its row in the ledger."""
+    verdicts = []
+    for entity in entities:
+        verdict = judge(run, entity, ledger)
+        if verdict.row is not None:
+            ledger.finish_run(run.key(entity), ties_out=verdict.ties_out, message=verdict.problem)
+            verdict = Verdict(entity, ledger.get_run(run.key(entity)), verdict.problem)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def judge(run: Run, entity: str, ledger: Ledger) -> Verdict:
+    """Compare what was extracted with the places where it ended, and the ledger with its own files."""
+    row = ledger.get_run(run.key(entity))
+    if row is None:
+        return Verdict(entity, None, "nothing was read: the run stopped before")
+    if row.status == "failed":
+        return Verdict(entity, row, row.message or "failed without a message; see the task's log")
+    if row.status not in ("delivered", "success") and not (run.dry_run and row.status in ("prepared", "dry_run")):
+        return Verdict(entity, row, f"stopped after the step '{row.status}'; see the first red task")
+    return Verdict(entity, row, _imbalance(row) or _files_disagree(run, row, ledger))
+
+
+def _imbalance(row: RunRow) -> str:
+    """Why the counts or the money of a row do not add up; empty when they do."""
+    placed = row.previewed + sum(getattr(row, place) for place in PLACES)
+    if row.extracted != placed:
+        return f"{row.extracted} records were extracted but {placed} have a place"
+    previewed = row.to_send_totals if row.dry_run else {}
+    ends = add_totals(row.target_totals, previewed, row.held_totals, row.duplicate_totals, row.excluded_totals)
+    for currency in sorted({*row.source_totals, *ends}):
+        extracted, ended = row.source_totals.get(currency, Decimal(0)), ends.get(currency, Decimal(0))
+        if extracted != ended:
+            return f"{currency} {extracted} was extracted but {currency} {ended} has a place"
+    return ""
+
+
+def _files_disagree(run: Run, row: RunRow, ledger: Ledger) -> str:
+    """Whether the delivered files, whose totals were read back from their own bytes, hold what the row claims."""
+    if run.dry_run:
+        return ""
+    files = [file for file in ledger.files_of_run(run.key(row.entity)) if file.state == "delivered"]
+    data = [file for file in files if file.kind == "data"]
+    records = sum(file.records for file in data)
+    if records != row.delivered:
+        return f"the ledger says {row.delivered} records were delivered, its files hold {records}"
+    totals = add_totals(*({c: Decimal(v) for c, v in file.control_totals.items()} for file in data))
+    if nonzero(totals) != nonzero(row.target_totals):
+        return f"the files' control totals {_money(totals)} differ from the delivered {_money(row.target_totals)}"
+    return ""
+
+
+def add_totals(*parts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """The sum per currency."""
+    result: dict[str, Decimal] = {}
+    for part in parts:
+        for currency, amount in part.items():
+            result[currency] = result.get(currency, Decimal(0)) + amount
+    return result
+
+
+def nonzero(totals: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Without currencies whose total is zero."""
+    return {currency: amount for currency, amount in totals.items() if amount}
+
+
+def _money(totals: Mapping[str, Decimal]) -> str:
+    return ", ".join(f"{currency} {amount}" for currency, amount in sorted(totals.items())) or "nothing"
+
+
+def report(verdicts: Sequence[Verdict]) -> str:
+    """The conservation table of a run, for the task log and the run's note."""
+    head = ("entity", "extracted", "delivered", "held", "duplicate", "excluded", "money delivered", "ties out")
+    rows = [head, *(_line(verdict) for verdict in verdicts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines += [f"{verdict.entity}: {verdict.problem}" for verdict in verdicts if verdict.problem]
+    return "\n".join(lines)
+
+
+def _line(verdict: Verdict) -> tuple[str, ...]:
+    row = verdict.row
+    if row is None:
+        return (verdict.entity, "-", "-", "-", "-", "-", "-", "NO")
+    delivered = f"({row.previewed})" if row.previewed else str(row.delivered + row.posted)
+    return (
+        verdict.entity,
+        str(row.extracted),
+        delivered,
+        str(row.held),
+        str(row.duplicate),
+        str(row.excluded),
+        _money(row.target_totals) if row.target_totals else "-",
+        "yes" if verdict.ties_out else "NO",
+    )
+
+
+def raise_unless_all_tie_out(verdicts: Sequence[Verdict]) -> None:
+    """Make the run red when one entity does not tie out.
+
+    Raises:
+        DoesNotTieOut: names each such entity and why.
+    """
+    problems = [f"{verdict.entity}: {verdict.problem}" for verdict in verdicts if verdict.problem]
+    if problems:
+        raise DoesNotTieOut("The run does not tie out. " + " | ".join(problems))

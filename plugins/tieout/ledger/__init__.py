@@ -1,0 +1,47 @@
+"""The book of record: runs, files, delivered records, held records, leases, sessions, audit trail.
+
+Start at `Ledger.open(url, migrate=True)`. Knows nothing of Airflow.
+"""
+
+from tieout.ledger.leases import Lease
+from tieout.ledger.ledger import Ledger
+from tieout.ledger.rows import (
+    DeliveredFile,
+    EntityOutcome,
+    EventRow,
+    FileDraft,
+    FileRecord,
+    FileRow,
+    Filters,
+    HeldDetail,
+    HeldDraft,
+    HeldRow,
+    RunKey,
+    RunRow,
+    Scope,
+    SessionRow,
+)
+from tieout.ledger.tally import Tally, Totals, decimal_text, totals_text
+
+__all__ = [
+    "DeliveredFile",
+    "EntityOutcome",
+    "EventRow",
+    "FileDraft",
+    "FileRecord",
+    "FileRow",
+    "Filters",
+    "HeldDetail",
+    "HeldDraft",
+    "HeldRow",
+    "Lease",
+    "Ledger",
+    "RunKey",
+    "RunRow",
+    "Scope",
+    "SessionRow",
+    "Tally",
+    "Totals",
+    "decimal_text",
+    "totals_text",
+]

@@ -1,0 +1,98 @@
+"""The commit: everything an effect stands for moves in one transaction, after the effect."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, select, update
+
+from tieout.ledger.database import utc_now
+from tieout.ledger.events import add_event
+from tieout.ledger.files import FileStore, mark_delivered
+from tieout.ledger.filters import by_key
+from tieout.ledger.held import HeldStore, settle_files, settle_keys
+from tieout.ledger.leases import require_token
+from tieout.ledger.models import files, runs
+from tieout.ledger.records import RecordStore
+from tieout.ledger.rows import EntityOutcome, FileRow, RunKey
+from tieout.ledger.runs import move_run, require_real_run
+from tieout.ledger.scopes import ScopeStore, bump_version, move_watermark
+
+
+class CommitStore(ScopeStore, RecordStore, HeldStore, FileStore):
+    """The two transactions after which something counts as delivered."""
+
+    def commit_entity(self, key: RunKey, *, token: int, base_version: int, outcome: EntityOutcome) -> None:
+        """Commit what a run did to its entity: all of it or nothing.
+
+        Files become delivered and their records' fingerprints known; held rows open, are brought up to date or
+        settled; the watermark moves; the scope's version grows by one; the run becomes `delivered`.
+
+        Args:
+            key: The run.
+            token: The token of the lease held on the scope.
+            base_version: `entity_version` as it was when the fingerprints were read.
+            outcome: What was done. A file that was found delivered earlier (`settle_delivered`) may be named again.
+
+        Raises:
+            Superseded: The lease is lost, or another run has committed since `base_version`; nothing was committed.
+            ValueError: The run or a file is not in a state to be delivered; nothing was committed.
+        """
+        with self._writing() as connection:
+            require_real_run(connection, key)
+            require_token(connection, key.scope, token)
+            scope_id = self._scope_id(connection, key.scope)
+            version = bump_version(connection, key.scope, scope_id, base_version)
+            file_ids = mark_delivered(connection, key, outcome.delivered, "sent")
+            self._enter_delivered(connection, scope_id, key.run_id, file_ids)
+            settle_files(connection, key, file_ids)
+            settle_keys(connection, key, outcome.settled)
+            self._hold(connection, key, outcome.held)
+            if outcome.watermark is not None:
+                move_watermark(connection, scope_id, key, outcome.watermark)
+            tally = outcome.tally
+            move_run(connection, key, "delivered", {"delivered": tally.count, "target_totals": tally.totals})
+            add_event(connection, key, "committed", detail={"version": version, "watermark": outcome.watermark})
+
+    def settle_delivered(self, file_id: int, *, verification: str, how: str) -> int:
+        """Commit a file whose effect was unknown and that was found at the receiver.
+
+        Does nothing if it is delivered already.
+
+        Args:
+            file_id: The file.
+            verification: The rung that the look-up reached.
+            how: What the look-up saw, for the audit trail.
+
+        Returns:
+            The scope's version afterwards: what a commit by the same, unchanged work has to name as its base.
+
+        Raises:
+            ValueError: There is no such file, or it was not being sent.
+        """
+        with self._writing() as connection:
+            row = connection.execute(select(files).where(files.c.id == file_id)).one_or_none()
+            if row is None:
+                raise ValueError(f"The ledger has no file {file_id}.")
+            key = FileRow(**row._mapping).key
+            scope_id = self._scope_id(connection, key.scope)
+            new_ids = mark_delivered(connection, key, [(file_id, verification, utc_now())], how)
+            if new_ids:
+                self._enter_delivered(connection, scope_id, key.run_id, new_ids)
+                settle_files(connection, key, new_ids)
+                _count_settled(connection, key)
+                bump_version(connection, key.scope, scope_id)
+        return self.entity_version(key.scope)
+
+
+def _count_settled(connection: Connection, key: RunKey) -> None:
+    """Show in the run what turned out to be delivered; its money once all it had to send is there."""
+    sent = select(func.coalesce(func.sum(files.c.records), 0)).where(
+        *by_key(files, key), files.c.kind == "data", files.c.state == "delivered"
+    )
+    delivered = int(connection.execute(sent).scalar_one())
+    run = connection.execute(select(runs).where(*by_key(runs, key))).one_or_none()
+    if run is None:
+        return
+    values = {"delivered": delivered}
+    if delivered == run.to_send:
+        values["target_totals"] = run.to_send_totals
+    connection.execute(update(runs).where(runs.c.id == run.id).values(values))

@@ -1,0 +1,46 @@
+"""The WHERE clauses that all lists share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table
+
+from tieout.ledger.rows import Filters, RunKey, Scope
+
+
+def by_scope(table: Table, scope: Scope) -> tuple[ColumnElement[bool], ...]:
+    """Rows of one scope."""
+    return (
+        table.c.integration == scope.integration,
+        table.c.instance == scope.instance,
+        table.c.entity == scope.entity,
+    )
+
+
+def by_key(table: Table, key: RunKey) -> tuple[ColumnElement[bool], ...]:
+    """Rows of one run."""
+    return (*by_scope(table, key.scope), table.c.run_id == key.run_id)
+
+
+def narrowed(
+    query: Select[Any], table: Table, filters: Filters, *, since: ColumnElement[Any], status: ColumnElement[str]
+) -> Select[Any]:
+    """Narrow a list by what the filters name.
+
+    Args:
+        query: The list.
+        table: Has the columns integration, instance, entity and run_id.
+        filters: What to narrow by.
+        since: The column that `filters.since` is about.
+        status: The column that `filters.status` is about.
+    """
+    for name in ("integration", "instance", "entity", "run_id"):
+        value = getattr(filters, name)
+        if value is not None:
+            query = query.where(table.c[name] == value)
+    if filters.since is not None:
+        query = query.where(since >= filters.since)
+    if filters.status is not None:
+        query = query.where(status == filters.status)
+    return query

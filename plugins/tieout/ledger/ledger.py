@@ -1,0 +1,27 @@
+"""The book of record, put together from its parts."""
+
+from __future__ import annotations
+
+from tieout.ledger.commit import CommitStore
+from tieout.ledger.events import EventStore
+from tieout.ledger.leases import LeaseStore
+from tieout.ledger.runs import RunStore
+from tieout.ledger.sequences import SequenceStore
+from tieout.ledger.sessions import CapabilityStore, SessionStore
+from tieout.ledger.trace import TraceStore
+
+
+class Ledger(RunStore, LeaseStore, CommitStore, SequenceStore, SessionStore, CapabilityStore, EventStore, TraceStore):
+    """The book of record: what was read, sent, held, and how far; on SQLite or PostgreSQL.
+
+    Every method is one transaction unless its text says otherwise. One object serves all threads of a process, and
+    forked children too.
+
+    Example:
+        >>> import tempfile
+        >>> from tieout.ledger import Ledger, Scope
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> with Ledger.open(f"sqlite:///{folder.name}/ledger.db", migrate=True) as ledger:
+        ...     ledger.entity_version(Scope("sap_b1_to_peakflo", "default", "invoices"))
+        0
+    """

@@ -1,0 +1,294 @@
+"""The ledger's tables. `migrations/versions` builds them; a test holds that both say the same.
+
+Every list shown to people is filtered by integration, instance and entity and read newest first, hence the
+indexes that end in `id`. Identifiers are never used again (AUTOINCREMENT): the audit trail refers to them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from tieout.ledger.columns import Identity64, Money, TotalsColumn, UtcDateTime, Words
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+def _identity() -> Column[int]:
+    return Column("id", Identity64, primary_key=True, autoincrement=True)
+
+
+def _scope() -> tuple[Column[str], Column[str], Column[str]]:
+    return (
+        Column("integration", Text, nullable=False),
+        Column("instance", Text, nullable=False),
+        Column("entity", Text, nullable=False),
+    )
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+def _totals(name: str) -> Column[object]:
+    return Column(name, TotalsColumn, nullable=False, server_default=text("'{}'"))
+
+
+def _words(name: str) -> Column[str]:
+    return Column(name, Words, nullable=False, server_default=text("''"))
+
+
+# One row per integration, instance and entity: what has been committed so far.
+scopes = Table(
+    "scopes",
+    metadata,
+    _identity(),
+    *_scope(),
+    _count("version"),
+    Column("watermark", JSON(none_as_null=True)),
+    Column("watermark_run_id", Text),
+    Column("watermark_at", UtcDateTime),
+    UniqueConstraint("integration", "instance", "entity"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _identity(),
+    *_scope(),
+    Column("run_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("status", Text, nullable=False),
+    # How far the run got; a failed run that is retried goes on from here.
+    Column("stage", Text, nullable=False),
+    Column("interval_start", UtcDateTime),
+    Column("interval_end", UtcDateTime),
+    Column("window", JSON, nullable=False),
+    Column("mapping_version", Text, nullable=False, server_default=text("''")),
+    _count("extracted"),
+    _totals("source_totals"),
+    _count("to_send"),
+    _totals("to_send_totals"),
+    _count("delivered"),
+    _count("posted"),
+    _totals("target_totals"),
+    _count("held"),
+    _totals("held_totals"),
+    _count("duplicate"),
+    _totals("duplicate_totals"),
+    _count("excluded"),
+    _totals("excluded_totals"),
+    Column("ties_out", Boolean),
+    _words("message"),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    UniqueConstraint("integration", "instance", "entity", "run_id"),
+    Index("ix_runs_scope_started", "integration", "instance", "entity", "started_at", "id"),
+    Index("ix_runs_started", "started_at", "id"),
+    Index("ix_runs_run_id", "run_id"),
+    Index("ix_runs_status", "status", "started_at", "id"),
+    sqlite_autoincrement=True,
+)
+
+files = Table(
+    "files",
+    metadata,
+    _identity(),
+    *_scope(),
+    Column("run_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("remote_path", Text, nullable=False),
+    Column("temp_path", Text),
+    Column("local_uri", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("control_totals", JSON, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("verification", Text),
+    _words("message"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    Index("ix_files_scope", "integration", "instance", "entity", "id"),
+    Index("ix_files_run", "run_id", "entity", "id"),
+    Index("ix_files_state", "state", "id"),
+    Index("ix_files_created", "created_at", "id"),
+    Index("ix_files_remote_path", "remote_path"),
+    Index("ix_files_file_name", "file_name"),
+    Index(
+        "ix_files_unsettled",
+        "integration",
+        "instance",
+        "entity",
+        sqlite_where=text("state IN ('sending', 'verified')"),
+        postgresql_where=text("state IN ('sending', 'verified')"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+# Which source record is where in which file: its byte range, and the fingerprint that this content has.
+file_records = Table(
+    "file_records",
+    metadata,
+    Column("file_id", Identity64, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("byte_start", BigInteger, nullable=False),
+    Column("byte_end", BigInteger, nullable=False),
+    Index("ix_file_records_source_key", "source_key"),
+    sqlite_with_rowid=False,
+)
+
+# What the receiver has: the last delivered content of every source record.
+records = Table(
+    "records",
+    metadata,
+    Column("scope_id", Identity64, ForeignKey("scopes.id"), primary_key=True),
+    Column("source_key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("file_id", BigInteger),
+    Column("run_id", Text, nullable=False),
+    Column("delivered_at", UtcDateTime, nullable=False),
+    Index("ix_records_label", "label"),
+    sqlite_with_rowid=False,
+)
+
+held = Table(
+    "held",
+    metadata,
+    _identity(),
+    *_scope(),
+    Column("source_key", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("first_run_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("reason_code", Text, nullable=False),
+    _words("message"),
+    _words("fix_hint"),
+    Column("owner", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("payload_sha256", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("currency", Text),
+    Column("amount", Money),
+    Column("first_seen", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Column("closed_by", Text),
+    _words("closed_why"),
+    # At most one open row per record.
+    Index(
+        "uq_held_open",
+        "integration",
+        "instance",
+        "entity",
+        "source_key",
+        unique=True,
+        sqlite_where=text("status = 'held'"),
+        postgresql_where=text("status = 'held'"),
+    ),
+    Index("ix_held_scope", "integration", "instance", "entity", "id"),
+    Index("ix_held_status", "status", "id"),
+    Index("ix_held_source_key", "source_key"),
+    Index("ix_held_label", "label"),
+    sqlite_autoincrement=True,
+)
+
+# One holder at a time per name; the token only ever grows, so an old holder is recognised for ever.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("holder", Text),
+    Column("expires_at", Double, nullable=False),  # seconds since 1970, by the clock that judges it
+)
+
+sequences = Table(
+    "sequences",
+    metadata,
+    Column("scope_id", Identity64, ForeignKey("scopes.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("last_number", BigInteger, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+capabilities = Table(
+    "capabilities",
+    metadata,
+    Column("partner", Text, primary_key=True),
+    Column("data", JSON, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# The audit trail. Nothing in the library changes or removes a row of it.
+events = Table(
+    "events",
+    metadata,
+    _identity(),
+    Column("at", UtcDateTime, nullable=False),
+    *_scope(),
+    Column("run_id", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("source_key", Text),
+    Column("file_id", BigInteger),
+    Column("held_id", BigInteger),
+    Column("detail", JSON, nullable=False),
+    Index("ix_events_run", "integration", "instance", "entity", "run_id", "id"),
+    Index(
+        "ix_events_source_key",
+        "source_key",
+        sqlite_where=text("source_key IS NOT NULL"),
+        postgresql_where=text("source_key IS NOT NULL"),
+    ),
+    Index(
+        "ix_events_file",
+        "file_id",
+        sqlite_where=text("file_id IS NOT NULL"),
+        postgresql_where=text("file_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_events_held",
+        "held_id",
+        sqlite_where=text("held_id IS NOT NULL"),
+        postgresql_where=text("held_id IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,146 @@
+"""Everything the ledger knows of one record, for the person who asks where it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, and_, or_, select
+
+from tieout.ledger.columns import iso_z
+from tieout.ledger.database import Database
+from tieout.ledger.events import find_events
+from tieout.ledger.filters import by_scope
+from tieout.ledger.held import find_held
+from tieout.ledger.models import events, file_records, files, held, records, runs, scopes
+from tieout.ledger.rows import FileRow, RunRow, Scope
+
+_Match = tuple[Scope, str]
+_LARGEST_ID = 2**63 - 1
+
+
+class TraceStore(Database):
+    """Looks records up by whatever people have at hand."""
+
+    def trace(self, key: str) -> dict[str, Any]:
+        """Everything known by a key: a source key, a label (invoice number), a file's name or path, a held row's id.
+
+        Returns:
+            `{"key", "records": [...], "files": [...]}`, ready for JSON. A record has its scope and `source_key`, what
+            was last delivered of it (`delivered`, None if nothing was), its `held` rows with their history, the
+            `files` it is in with its byte range, the `runs` it took part in and its `events`. `files` are the files
+            of that name, with their runs and events. Both are empty where nothing is known.
+        """
+        with self._reading() as connection:
+            matches = sorted(_matches(connection, key), key=str)
+            return {
+                "key": key,
+                "records": [_record_story(connection, scope, source_key) for scope, source_key in matches],
+                "files": [_file_story(connection, row) for row in _files_named(connection, key)],
+            }
+
+
+def _matches(connection: Connection, key: str) -> set[_Match]:
+    scope_columns = (scopes.c.integration, scopes.c.instance, scopes.c.entity)
+    held_columns = (held.c.integration, held.c.instance, held.c.entity, held.c.source_key)
+    file_columns = (files.c.integration, files.c.instance, files.c.entity, file_records.c.source_key)
+    held_as = [held.c.source_key == key, held.c.label == key]
+    if key.isascii() and key.isdecimal() and int(key) <= _LARGEST_ID:
+        held_as.append(held.c.id == int(key))
+    delivered = select(*scope_columns, records.c.source_key).join(records, records.c.scope_id == scopes.c.id)
+    in_files = select(*file_columns).join(file_records, file_records.c.file_id == files.c.id)
+    queries = (
+        # The primary key begins with the scope: naming all of them lets the databases use it.
+        delivered.where(records.c.scope_id.in_(select(scopes.c.id)), records.c.source_key == key),
+        delivered.where(records.c.label == key),
+        select(*held_columns).where(or_(*held_as)),
+        in_files.where(file_records.c.source_key == key, files.c.state != "preparing"),
+        select(events.c.integration, events.c.instance, events.c.entity, events.c.source_key).where(
+            events.c.source_key == key
+        ),
+    )
+    return {
+        (Scope(integration, instance, entity), source_key)
+        for query in queries
+        for integration, instance, entity, source_key in connection.execute(query)
+    }
+
+
+def _record_story(connection: Connection, scope: Scope, source_key: str) -> dict[str, Any]:
+    held_rows = find_held(connection, and_(held.c.source_key == source_key, *by_scope(held, scope)))
+    in_files = list(
+        connection.execute(
+            select(
+                files,
+                file_records.c.fingerprint,
+                file_records.c.label,
+                file_records.c.byte_start,
+                file_records.c.byte_end,
+            )
+            .join(file_records, file_records.c.file_id == files.c.id)
+            .where(file_records.c.source_key == source_key, *by_scope(files, scope), files.c.state != "preparing")
+            .order_by(files.c.id)
+        )
+    )
+    story = find_events(connection, events.c.source_key == source_key, *by_scope(events, scope))
+    run_ids = (
+        {row.run_id for row in in_files}
+        | {event.run_id for event in story}
+        | {run_id for row in held_rows for run_id in (row.first_run_id, row.run_id)}
+    )
+    return {
+        "integration": scope.integration,
+        "instance": scope.instance,
+        "entity": scope.entity,
+        "source_key": source_key,
+        "delivered": _delivered(connection, scope, source_key),
+        "held": [row.as_json() for row in held_rows],
+        "files": [_place_in_file(row._mapping) for row in in_files],
+        "runs": _runs(connection, scope, run_ids),
+        "events": [event.as_json() for event in story],
+    }
+
+
+def _delivered(connection: Connection, scope: Scope, source_key: str) -> dict[str, Any] | None:
+    query = select(records).join(scopes, scopes.c.id == records.c.scope_id)
+    row = connection.execute(query.where(*by_scope(scopes, scope), records.c.source_key == source_key)).one_or_none()
+    if row is None:
+        return None
+    return {
+        "fingerprint": row.fingerprint,
+        "label": row.label,
+        "file_id": row.file_id,
+        "run_id": row.run_id,
+        "delivered_at": iso_z(row.delivered_at),
+    }
+
+
+def _place_in_file(row: Any) -> dict[str, Any]:
+    file = FileRow(**{column.name: row[column.name] for column in files.c})
+    return file.as_json() | {
+        "file_id": row["id"],
+        "fingerprint": row["fingerprint"],
+        "label": row["label"],
+        "byte_start": row["byte_start"],
+        "byte_end": row["byte_end"],
+        "message": row["message"],
+    }
+
+
+def _files_named(connection: Connection, name: str) -> list[FileRow]:
+    named = or_(files.c.file_name == name, files.c.remote_path == name)
+    query = select(files).where(named, files.c.state != "preparing").order_by(files.c.id)
+    return [FileRow(**row._mapping) for row in connection.execute(query)]
+
+
+def _file_story(connection: Connection, row: FileRow) -> dict[str, Any]:
+    return row.as_json() | {
+        "file_id": row.id,
+        "message": row.message,
+        "runs": _runs(connection, row.key.scope, {row.run_id}),
+        "events": [event.as_json() for event in find_events(connection, events.c.file_id == row.id)],
+    }
+
+
+def _runs(connection: Connection, scope: Scope, run_ids: set[str]) -> list[dict[str, Any]]:
+    query = select(runs).where(*by_scope(runs, scope), runs.c.run_id.in_(run_ids)).order_by(runs.c.started_at)
+    return [RunRow(**row._mapping).as_json() for row in connection.execute(query)]

@@ -1,0 +1,1 @@
+"""Reading OData services: paging by key, filters, pages to Arrow tables. Knows OData, knows no system."""

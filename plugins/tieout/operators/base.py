@@ -1,0 +1,93 @@
+"""What our operators share: from an Airflow context to a `Run`, its ledger and its staging folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from airflow.sdk import BaseOperator, Context
+
+from tieout.config import Instance, IntegrationConfig, load_instance
+
+if TYPE_CHECKING:
+    from tieout.integrations.run import Run
+    from tieout.ledger import Ledger
+    from tieout.staging import Folder
+
+
+class InstanceOperator(BaseOperator):
+    """A step of one instance's run.
+
+    The instance's YAML is read again when the task runs, so that a repaired file counts for the next attempt.
+    """
+
+    def __init__(self, *, instance: Instance[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.integration = instance.integration
+        self.instance = instance.name
+        self._config_model: type[IntegrationConfig] = type(instance.config)
+
+    def load_config(self) -> Any:
+        """The instance's configuration as it stands now.
+
+        Raises:
+            ConfigurationInvalid: the file is wrong; says file, line and key.
+        """
+        return load_instance(self.integration, self.instance, self._config_model).config
+
+    def run_of(self, context: Context) -> Run:
+        """What this DAG run was asked to do."""
+        from tieout.integrations.run import Run
+
+        dag_run = context["dag_run"]
+        params: Mapping[str, Any] = context["params"]
+        is_backfill = str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "backfill"
+        return Run(
+            integration=self.integration,
+            instance=self.instance,
+            run_id=dag_run.run_id,
+            mode="held_only" if params.get("held_only") else "backfill" if is_backfill else "incremental",
+            interval_start=dag_run.data_interval_start,
+            interval_end=dag_run.data_interval_end,
+            stamp=_stamp(dag_run),
+            dry_run=bool(params.get("dry_run")),
+            entities=tuple(params.get("entities") or ()),
+            full_refresh=tuple(params.get("full_refresh") or ()),
+            held_ids=tuple(params.get("held_ids") or ()),
+        )
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """The book of record."""
+        from tieout.ledger import Ledger
+        from tieout.ledger_url import ledger_url
+
+        with Ledger.open(ledger_url(), migrate=True) as ledger:
+            yield ledger
+
+    def staging(self, run: Run) -> Folder:
+        """This run's staging folder."""
+        return staging_root() / self.dag_id / run.folder_name
+
+
+def _stamp(dag_run: Any) -> datetime:
+    scheduled = str(getattr(dag_run.run_type, "value", dag_run.run_type)) in ("scheduled", "backfill")
+    stamp = (dag_run.data_interval_end if scheduled else None) or dag_run.run_after or dag_run.start_date
+    return stamp.astimezone(UTC)
+
+
+def staging_root() -> Any:
+    """`TIEOUT_STAGING`: a local folder as a plain path, anything else through Airflow's object storage."""
+    home = os.environ.get("AIRFLOW_HOME", os.path.expanduser("~/airflow"))
+    uri = os.environ.get("TIEOUT_STAGING") or f"file://{home}/staging"
+    parts = urlsplit(uri)
+    if parts.scheme in ("", "file"):
+        return Path(unquote(parts.path)).absolute()
+    from airflow.sdk import ObjectStoragePath
+
+    return ObjectStoragePath(uri)

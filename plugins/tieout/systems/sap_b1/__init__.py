@@ -1,0 +1,1 @@
+"""SAP Business One through Service Layer: sessions, reading, extraction, attachments."""

@@ -1,0 +1,11 @@
+"""What Tieout adds to Airflow itself. The only file in this folder that Airflow loads as a plugin."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+
+class TieoutPlugin(AirflowPlugin):
+    """Registers Tieout with Airflow."""
+
+    name = "tieout"

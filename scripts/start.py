@@ -1,0 +1,118 @@
+"""`make start`: the sandbox and Airflow with its UI at http://localhost:8080, until Ctrl-C.
+
+AIRFLOW_HOME is `.airflow/` unless set, the port 8080 unless AIRFLOW__API__PORT says otherwise. The logs of all
+processes are in `<AIRFLOW_HOME>/services/`. What this starts, it stops.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from airflow_services import PYTHON, ROOT, AirflowError, AirflowServices
+
+SANDBOX_PATIENCE = 60.0
+EXPORT = re.compile(r"^export ([A-Za-z_][A-Za-z0-9_]*)=(.*)$")
+
+
+def parse_exports(lines: list[str]) -> dict[str, str]:
+    """Variables of `export NAME=value` lines, their shell quoting undone; other lines do not count."""
+    found = (EXPORT.match(line.strip()) for line in lines)
+    return {match[1]: "".join(shlex.split(match[2])) for match in found if match}
+
+
+@contextlib.contextmanager
+def sandbox(log: Path) -> Iterator[dict[str, str]]:
+    """The simulators as one child; yields the variables that point Airflow at them.
+
+    Raises:
+        AirflowError: The sandbox ended, or said nothing for a minute.
+    """
+    with open(log, "ab") as sink:
+        child = subprocess.Popen(
+            [str(PYTHON), "-m", "sandbox", "up"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,  # closed when this process ends, however it ends: the sandbox's sign to stop
+            stdout=subprocess.PIPE,
+            stderr=sink,
+            start_new_session=True,
+        )
+    try:
+        yield parse_exports(_first_output(child, log))
+    finally:
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _first_output(child: subprocess.Popen[bytes], log: Path) -> list[str]:
+    """What the sandbox prints until it falls silent, once it has printed where the control API is."""
+    assert child.stdout is not None
+    descriptor, text = child.stdout.fileno(), ""
+    deadline = time.monotonic() + SANDBOX_PATIENCE
+    while time.monotonic() < deadline:
+        ready, _, _ = select.select([descriptor], [], [], 0.5)
+        if ready:
+            piece = os.read(descriptor, 65536)
+            if not piece:
+                break
+            text += piece.decode("utf-8", errors="replace")
+        elif "export TIEOUT_SANDBOX_CONTROL=" in text and text.endswith("\n"):
+            return text.splitlines()
+    raise AirflowError(f"the sandbox did not start; its output is in {log}:\n{text}")
+
+
+def banner(airflow: AirflowServices) -> str:
+    """Where the UI is and who may log in."""
+    host = airflow.url.replace("127.0.0.1", "localhost")
+    logins = "\n".join(f"    {user:<8} {password}" for user, password in airflow.passwords().items())
+    return f"\n  Airflow   {host}\n  logins\n{logins}\n  logs      {airflow.home / 'services'}\n\n  Ctrl-C stops everything.\n"
+
+
+def main() -> int:
+    """Run until told to stop; returns the process's exit status."""
+    stop = threading.Event()
+
+    def asked_to_stop(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, asked_to_stop)
+    home = Path(os.environ.get("AIRFLOW_HOME") or ROOT / ".airflow")
+    port = int(os.environ.get("AIRFLOW__API__PORT") or 8080)
+    (home / "services").mkdir(parents=True, exist_ok=True)
+    try:
+        print("Starting the sandbox …", flush=True)
+        with sandbox(home / "services" / "sandbox.log") as connections:
+            # The user's own connections win over the sandbox's.
+            env = {name: value for name, value in connections.items() if name not in os.environ}
+            print("Starting Airflow (about half a minute) …", flush=True)
+            with AirflowServices(home, env, port=port) as airflow:
+                airflow.wait_healthy()
+                print(banner(airflow), flush=True)
+                stop.wait()
+                print("Stopping …", flush=True)
+    except AirflowError as error:
+        if stop.is_set():
+            return 0
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
