@@ -19,7 +19,7 @@ setup:  ## Bring up .venv from the pinned, hashed requirements
 	@$(SETUP_PYTHON) -I -S scripts/setup_venv.py
 
 demo: setup  ## Run every integration once against the sandbox, in real Airflow, and show that it ties out
-	@$(PY) scripts/demo.py
+	@PYTHONPATH=.:plugins $(PY) scripts/demo.py
 
 test: setup  ## Run all tests, those with real Airflow and real servers included
 	@$(PY) -m pytest -n 2 --dist worksteal tests
@@ -28,7 +28,7 @@ start: setup  ## Sandbox and Airflow's UI at http://localhost:8080, until Ctrl-C
 	@$(PY) scripts/start.py
 
 bench: setup  ## Measure throughput and memory
-	@$(PY) -m bench
+	@for file in benchmarks/*_bench.py; do $(PY) -m "benchmarks.$$(basename "$$file" .py)"; done
 
 lint: setup  ## Check style and formatting
 	@$(PY) -m ruff check .

@@ -42,7 +42,7 @@ def sap_b1_to_peakflo(instance: Instance[SapB1ToPeakflo]) -> None:
         logout = SapB1Logout(task_id="logout", instance=instance).as_teardown(setups=login)
 
         @task_group(group_id="entity")
-        def entity(plan: dict) -> None:  # type: ignore[type-arg]
+        def entity(plan: dict) -> None:
             extract = Extract(task_id="extract", instance=instance, plan=plan)
             extract >> Prepare(task_id="prepare", instance=instance, plan=plan)
 

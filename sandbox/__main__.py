@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from sandbox.lifetime import wait_for_the_end
+from sandbox.lifetime import Lifetime
 from sandbox.sap_b1.data import SIZES
 from sandbox.world import REGISTRY, Sandbox
 
@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
+    lifetime = Lifetime()
     options = build_parser().parse_args(arguments)
     sandbox = Sandbox(
         size=options.size, seed=options.seed, country=options.country, planted=options.planted, folder=options.folder,
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             for name, value in sandbox.env.items():
                 print(f"export {name}={shlex.quote(value)}", flush=True)
-        reason = wait_for_the_end()
+        reason = lifetime.wait()
     print(f"sandbox stopped: {reason}", file=sys.stderr)
     return 0
 

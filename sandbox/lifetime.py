@@ -12,33 +12,38 @@ from types import FrameType
 _PARENT_CHECK_SECONDS = 1.0
 
 
-def wait_for_the_end() -> str:
-    """Blocks until there is a reason to stop, and returns it.
+class Lifetime:
+    """Knows from its making on who started this process, and heeds signals from then on.
 
-    Stdin counts only when it is a pipe or a socket, that is, when a parent holds the other end: a terminal in the
-    background, /dev/null or a file at its end is no reason.
+    Make it first thing: a parent that dies, or a signal that comes, while the simulators start is then noticed too.
     """
-    parent = os.getppid()
-    ended = threading.Event()
-    reasons: list[str] = []
 
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        reasons.append(signal.Signals(number).name)
-        ended.set()
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        self._ended = threading.Event()
+        self._reasons: list[str] = []
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
-    watched = _stdin_from_parent()
-    while not ended.is_set():
-        if watched is None:
-            ended.wait(_PARENT_CHECK_SECONDS)
-        elif _closed(watched):
-            reasons.append("stdin closed")
-            break
-        if os.getppid() != parent:
-            reasons.append("parent gone")
-            break
-    return reasons[0]
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._reasons.append(signal.Signals(number).name)
+        self._ended.set()
+
+    def wait(self) -> str:
+        """Blocks until there is a reason to stop, and returns it.
+
+        Stdin counts only when it is a pipe or a socket, that is, when a parent holds the other end: a terminal in the
+        background, /dev/null or a file at its end is no reason.
+        """
+        watched = _stdin_from_parent()
+        while not self._ended.is_set():
+            if os.getppid() != self._parent:
+                return "parent gone"
+            if watched is None:
+                self._ended.wait(_PARENT_CHECK_SECONDS)
+            elif _closed(watched):
+                return "stdin closed"
+        return self._reasons[0]
 
 
 def _stdin_from_parent() -> int | None:

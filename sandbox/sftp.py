@@ -241,6 +241,7 @@ class _FaultySftp(asyncssh.SFTPServer):
     def __init__(self, channel: asyncssh.SSHServerChannel[bytes], sandbox: SftpSandbox) -> None:
         super().__init__(channel, chroot=os.fsencode(sandbox.root))
         self._sandbox = sandbox
+        self._is_cut = False
 
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
         if pflags & WRITE_FLAGS:
@@ -254,6 +255,9 @@ class _FaultySftp(asyncssh.SFTPServer):
 
     def write(self, file_obj: object, offset: int, data: bytes) -> Any:
         faults, statistics = self._sandbox.faults, self._sandbox.statistics
+        if self._is_cut:
+            # Writes that were under way when the connection was cut must not arrive either.
+            raise asyncssh.SFTPConnectionLost("Connection cut by the sandbox")
         if faults.drop_after is not None:
             faults.drop_after -= len(data)
             if faults.drop_after < 0:
@@ -261,6 +265,7 @@ class _FaultySftp(asyncssh.SFTPServer):
                 self._cut()
         if faults.disk_full_after is not None:
             if len(data) > faults.disk_full_after:
+                faults.disk_full_after = 0
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             faults.disk_full_after -= len(data)
         written = super().write(file_obj, offset, data)
@@ -312,5 +317,6 @@ class _FaultySftp(asyncssh.SFTPServer):
             raise asyncssh.SFTPPermissionDenied("The folder is read-only")
 
     def _cut(self) -> None:
+        self._is_cut = True
         self.connection.abort()
         raise asyncssh.SFTPConnectionLost("Connection cut by the sandbox")

@@ -9,13 +9,9 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 from airflow_services import ROOT, AirflowError, AirflowServices
-
-sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
-
 from sandbox.sap_b1.scenario import second_day
 from sandbox.world import Sandbox
 from tieout.ledger import Filters, Ledger, RunRow, totals_text
@@ -69,7 +65,7 @@ def demonstrate(airflow: AirflowServices, sandbox: Sandbox) -> None:
     expect_peakflo(sandbox, rows)
 
 
-def describe(changed: dict[str, object]) -> Iterable[tuple[str, object]]:
+def describe(changed: Mapping[str, object]) -> Iterable[tuple[str, object]]:
     """What changed, for people: name and how many."""
     for name, keys in changed.items():
         yield name.replace("_", " "), len(keys) if isinstance(keys, (list, tuple, set, dict)) else keys
@@ -155,7 +151,9 @@ def expect_peakflo(sandbox: Sandbox, rows: list[RunRow]) -> None:
     results = sandbox.inbox.load()
     for result in results:
         if result.status != "accepted":
-            raise DemoFailed(f"Peakflo {result.status} {result.name}: {[vars(refusal) for refusal in result.refusals][:3]}")
+            raise DemoFailed(
+                f"Peakflo {result.status} {result.name}: {[vars(refusal) for refusal in result.refusals][:3]}"
+            )
     for row in rows:
         if row.entity == "invoice_pdfs":
             continue

@@ -70,7 +70,8 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
         slots = pool.get("pool_slots")
         if isinstance(slots, bool) or not isinstance(slots, int) or slots == 0 or slots < -1:
             raise SettingsInvalid(
-                f"{path}: pool {pool['pool_name']!r} has pool_slots {slots!r}; give a positive number, or -1 for no limit."
+                f"{path}: pool {pool['pool_name']!r} has pool_slots {slots!r}; "
+                "give a positive number, or -1 for no limit."
             )
     groups = (
         ("variables", "variable_name", VARIABLE_KEYS, settings.variables),
@@ -99,7 +100,8 @@ def _entries(path: Path, airflow: dict[str, Any], group: str, name_key: str, key
         unknown = set(entry) - keys
         if unknown:
             raise SettingsInvalid(
-                f"{path}: {min(unknown)!r} in {entry[name_key]!r} of airflow.{group} is none of {', '.join(sorted(keys))}."
+                f"{path}: {min(unknown)!r} in {entry[name_key]!r} of airflow.{group} "
+                f"is none of {', '.join(sorted(keys))}."
             )
     return entries
 
@@ -126,7 +128,10 @@ def _filled(value: Any, environ: Mapping[str, str]) -> Any:
 
 def apply_settings(settings: Settings) -> None:
     """Write pools, variables and connections to the metadata database that Airflow is configured with."""
-    from airflow.models import Connection, Pool, Variable
+    # The models of the metadata database: airflow.sdk, for tasks, has nothing that stores.
+    from airflow.models.connection import Connection
+    from airflow.models.pool import Pool
+    from airflow.models.variable import Variable
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
@@ -179,9 +184,10 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     apply_settings(settings)
-    print(
-        f"{len(settings.pools)} pools, {len(settings.variables)} variables, {len(settings.connections)} connections loaded"
+    counts = (
+        f"{len(settings.pools)} pools, {len(settings.variables)} variables, {len(settings.connections)} connections"
     )
+    print(f"{counts} loaded")
     for name in settings.skipped:
         print(f"left out: {name}")
     return 0

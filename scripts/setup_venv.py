@@ -15,9 +15,9 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import IO, NoReturn, Optional, Tuple
+from typing import IO, NoReturn, Optional, Tuple  # noqa: UP035  old interpreters get a sentence, not an error
 
-Version = Tuple[int, int]  # noqa: UP006  evaluated also by interpreters that only get the sentence about their age
+Version = Tuple[int, int]  # noqa: UP006
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
@@ -110,7 +110,7 @@ def create(python: str, version: Version) -> None:
 
 
 def find_uv() -> str:
-    """uv from PATH, else from the environment, brought there from the package index first; empty when out of reach."""
+    """Find uv on PATH or in the environment, or bring it there from the package index; empty when out of reach."""
     own = os.path.join(VENV, "bin", "uv")
     uv = shutil.which("uv") or (own if os.path.exists(own) else "")
     if uv:

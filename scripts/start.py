@@ -7,15 +7,13 @@ processes are in `<AIRFLOW_HOME>/services/`. What this starts, it stops.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import re
 import select
-import shlex
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -23,13 +21,6 @@ from types import FrameType
 from airflow_services import PYTHON, ROOT, AirflowError, AirflowServices
 
 SANDBOX_PATIENCE = 60.0
-EXPORT = re.compile(r"^export ([A-Za-z_][A-Za-z0-9_]*)=(.*)$")
-
-
-def parse_exports(lines: list[str]) -> dict[str, str]:
-    """Variables of `export NAME=value` lines, their shell quoting undone; other lines do not count."""
-    found = (EXPORT.match(line.strip()) for line in lines)
-    return {match[1]: "".join(shlex.split(match[2])) for match in found if match}
 
 
 @contextlib.contextmanager
@@ -41,7 +32,7 @@ def sandbox(log: Path) -> Iterator[dict[str, str]]:
     """
     with open(log, "ab") as sink:
         child = subprocess.Popen(
-            [str(PYTHON), "-m", "sandbox", "up"],
+            [str(PYTHON), "-m", "sandbox", "up", "--json"],
             cwd=ROOT,
             stdin=subprocess.PIPE,  # closed when this process ends, however it ends: the sandbox's sign to stop
             stdout=subprocess.PIPE,
@@ -49,7 +40,7 @@ def sandbox(log: Path) -> Iterator[dict[str, str]]:
             start_new_session=True,
         )
     try:
-        yield parse_exports(_first_output(child, log))
+        yield _connections(child, log)
     finally:
         child.terminate()
         try:
@@ -59,28 +50,23 @@ def sandbox(log: Path) -> Iterator[dict[str, str]]:
             child.wait()
 
 
-def _first_output(child: subprocess.Popen[bytes], log: Path) -> list[str]:
-    """What the sandbox prints until it falls silent, once it has printed where the control API is."""
+def _connections(child: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
+    """What the sandbox prints once everything listens: one line of JSON, variable → value."""
     assert child.stdout is not None
-    descriptor, text = child.stdout.fileno(), ""
-    deadline = time.monotonic() + SANDBOX_PATIENCE
-    while time.monotonic() < deadline:
-        ready, _, _ = select.select([descriptor], [], [], 0.5)
-        if ready:
-            piece = os.read(descriptor, 65536)
-            if not piece:
-                break
-            text += piece.decode("utf-8", errors="replace")
-        elif "export TIEOUT_SANDBOX_CONTROL=" in text and text.endswith("\n"):
-            return text.splitlines()
-    raise AirflowError(f"the sandbox did not start; its output is in {log}:\n{text}")
+    ready, _, _ = select.select([child.stdout], [], [], SANDBOX_PATIENCE)
+    line = child.stdout.readline() if ready else b""
+    if not line:
+        raise AirflowError(f"the sandbox did not start; its output is in {log}")
+    connections: dict[str, str] = json.loads(line)
+    return connections
 
 
 def banner(airflow: AirflowServices) -> str:
     """Where the UI is and who may log in."""
     host = airflow.url.replace("127.0.0.1", "localhost")
     logins = "\n".join(f"    {user:<8} {password}" for user, password in airflow.passwords().items())
-    return f"\n  Airflow   {host}\n  logins\n{logins}\n  logs      {airflow.home / 'services'}\n\n  Ctrl-C stops everything.\n"
+    logs = airflow.home / "services"
+    return f"\n  Airflow   {host}\n  logins\n{logins}\n  logs      {logs}\n\n  Ctrl-C stops everything.\n"
 
 
 def main() -> int:
@@ -100,7 +86,8 @@ def main() -> int:
         with sandbox(home / "services" / "sandbox.log") as connections:
             # The user's own connections win over the sandbox's.
             env = {name: value for name, value in connections.items() if name not in os.environ}
-            print("Starting Airflow (about half a minute) …", flush=True)
+            print(f"  {len(env)} variables for Airflow: {', '.join(env)}", flush=True)
+            print("Starting Airflow …", flush=True)
             with AirflowServices(home, env, port=port) as airflow:
                 airflow.wait_healthy()
                 print(banner(airflow), flush=True)

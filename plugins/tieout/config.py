@@ -62,10 +62,10 @@ class Strict(BaseModel):
 class Retries(Strict):
     """How Airflow repeats a task after an outage; errors that a retry cannot cure stop at once whatever stands here."""
 
-    count: int = Field(2, ge=0, le=20)
-    first_delay_seconds: float = Field(15, gt=0)
-    multiplier: float = Field(2.0, ge=1)
-    max_delay_seconds: float = Field(600, gt=0)
+    count: int = Field(default=2, ge=0, le=20)
+    first_delay_seconds: float = Field(default=15, gt=0)
+    multiplier: float = Field(default=2.0, ge=1)
+    max_delay_seconds: float = Field(default=600, gt=0)
 
 
 class IntegrationConfig(Strict):
@@ -100,10 +100,10 @@ class SftpFolder(Strict):
 class SapB1Source(Strict):
     """How much of SAP Business One a run reads."""
 
-    lookback_days: int = Field(3, ge=0, le=366)
-    payment_window_days: int = Field(90, ge=0, le=3660)
-    parallel_ranges: int = Field(4, ge=1, le=16)
-    local_currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
+    lookback_days: int = Field(default=3, ge=0, le=366)
+    payment_window_days: int = Field(default=90, ge=0, le=3660)
+    parallel_ranges: int = Field(default=4, ge=1, le=16)
+    local_currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
 
 
 class PeakfloEntity(Strict):

@@ -27,7 +27,7 @@ from tieout.yaml_file import load_yaml
 
 if TYPE_CHECKING:
     from tieout.delivery import SftpTarget
-    from tieout.systems.sap_b1 import SapB1Settings
+    from tieout.systems.sap_b1.settings import SapB1Settings
 
 REACHABLE = "reachable"
 AUTHENTICATED = "authenticated"
@@ -193,7 +193,8 @@ def _pinned(target: SftpTarget) -> Check:
 
 def check_sap_b1(settings: SapB1Settings) -> list[Check]:
     """Log in to a Service Layer and out again."""
-    from tieout.systems.sap_b1 import MemorySessionStore, SapB1Client
+    from tieout.systems.sap_b1.client import SapB1Client
+    from tieout.systems.sap_b1.sessions import MemorySessionStore
 
     not_ssh = [Check(HOST_KEY, Status.NOT_APPLICABLE), Check(WRITABLE, Status.NOT_APPLICABLE)]
     client = SapB1Client(settings, MemorySessionStore())

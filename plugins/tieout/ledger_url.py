@@ -19,8 +19,8 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
@@ -32,6 +32,7 @@ METADATA = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 _ASK = "SELECT 1 FROM connection WHERE conn_id = 'tieout_ledger'"
 # What Airflow puts in place of the database's address where tasks run: they must ask its API instead.
 _NOT_ALLOWED = "airflow-db-not-allowed"
+_PROCESS_CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
 _POSTGRES = ("postgres", "postgresql")
 
 
@@ -182,13 +183,27 @@ def _row_in_database(url: str) -> bool:
         ) from None
 
 
+@contextmanager
+def _with_metadata_database() -> Iterator[None]:
+    """Outside of its own processes Airflow looks into its database only when told so; a task asks its API anyway."""
+    if _PROCESS_CONTEXT in os.environ:
+        yield
+        return
+    os.environ[_PROCESS_CONTEXT] = "server"
+    try:
+        yield
+    finally:
+        os.environ.pop(_PROCESS_CONTEXT, None)
+
+
 def _from_airflow() -> Mapping[str, object] | None:
     """Ask Airflow; None when it has no such connection."""
     from airflow.sdk import Connection
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     try:
-        found = Connection.get(CONN_ID)
+        with _with_metadata_database():
+            found = Connection.get(CONN_ID)
     except AirflowNotFoundException:
         return None
     except Exception as error:

@@ -25,7 +25,7 @@ Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 
 # Far above any real configuration; a few lines of nested aliases can otherwise unfold to gigabytes.
-MAX_NODES = 2_000_000
+MAX_ALIASED_NODES = 10_000
 
 _PLAIN_TAGS = "tag:yaml.org,2002:"
 _SafeLoader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -171,12 +171,15 @@ class _Reader:
         self.name = name
         self.confidential = confidential
         self.lines: dict[KeyPath, int] = {}
-        self._nodes = 0
+        self._seen: set[int] = set()
+        self._aliased = 0
         self._open: list[yaml.Node] = []
 
     def read(self, node: yaml.Node, path: KeyPath) -> Any:
-        self._nodes += 1
-        if self._nodes > MAX_NODES or any(node is parent for parent in self._open):
+        # A node is met again only by way of an alias; a long file without aliases is nothing to refuse.
+        self._aliased += id(node) in self._seen
+        self._seen.add(id(node))
+        if self._aliased > MAX_ALIASED_NODES or any(node is parent for parent in self._open):
             raise self._error(node, path, "aliases refer to each other without end. Write the values out.")
         self._open.append(node)
         try:

@@ -107,9 +107,7 @@ def deliver_and_hold(book: Ledger, key: RunKey, *, sent: tuple[str, ...], held: 
             sha256="ab" * 32,
             records=len(sent),
             control_totals={"EUR": "200.00"},
-            records_iter=[
-                FileRecord(k, f"print-{k}", f"500{k}", n * 100, n * 100 + 100) for n, k in enumerate(sent)
-            ],
+            records_iter=[FileRecord(k, f"print-{k}", f"500{k}", n * 100, n * 100 + 100) for n, k in enumerate(sent)],
         )
         book.file_states([file.id], "sending", temp_path_by_id={file.id: "/inbound/.x.part"})
         book.file_states([file.id], "verified", verification="read_back")
@@ -131,7 +129,7 @@ def deliver_and_hold(book: Ledger, key: RunKey, *, sent: tuple[str, ...], held: 
     book.finish_run(key, ties_out=True)
 
 
-DAG = '''
+DAG = """
 import json, os
 from pathlib import Path
 from airflow.sdk import DAG, Param, task
@@ -153,7 +151,7 @@ for dag_id in ("sap_b1_to_peakflo", "sap_b1_to_peakflo__north"):
                 raise ValueError("as asked")
 
         note_conf()
-'''
+"""
 
 
 @pytest.fixture

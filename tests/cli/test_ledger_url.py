@@ -26,7 +26,9 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
         ("postgres://u:p@h/db?sslmode=require", "postgres://u:p@h/db?sslmode=require"),
         ("postgres://u:p@h/db?__extra__=%7B%22sslmode%22%3A%22require%22%7D", "postgres://u:p@h/db?sslmode=require"),
         (
-            json.dumps({"conn_type": "postgres", "host": "h", "login": "u", "password": "p@:/", "schema": "db", "port": 5}),
+            json.dumps(
+                {"conn_type": "postgres", "host": "h", "login": "u", "password": "p@:/", "schema": "db", "port": 5}
+            ),
             "postgresql://u:p%40%3A%2F@h:5/db",
         ),
         (

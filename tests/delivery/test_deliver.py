@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
+import io
 import os
 import stat
+import tracemalloc
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, Any, cast
 
 import pytest
 
@@ -97,6 +101,42 @@ def test_mode_whatever_the_servers_umask(tmp_path: Path, mode: int) -> None:
             session.deliver([outgoing(tmp_path / "a", final, b"x", mode=mode)], DEFAULT, Trail())
         assert stat.S_IMODE(final.stat().st_mode) == mode
         assert stat.S_IMODE(final.parent.stat().st_mode) == 0o755
+
+
+class Zeros(io.RawIOBase):
+    """So many zero bytes that are nowhere in memory."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def read(self, size: int = -1) -> bytes:
+        size = min(size, self._left)
+        self._left -= size
+        return bytes(size)
+
+
+@pytest.mark.parametrize("verification", ["size", "read_back"])
+def test_memory_does_not_grow_with_the_file(target: SftpTarget, inbox: Path, verification: str) -> None:
+    size = 96_000_000
+
+    class Large:
+        def open(self, mode: str, /) -> IO[Any]:
+            return cast(IO[Any], Zeros(size))
+
+    digest = hashlib.sha256()
+    for _ in range(96):
+        digest.update(bytes(1_000_000))
+    file = OutgoingFile(1, Large(), str(inbox / "large"), size, digest.hexdigest())
+    with SftpSession(target) as session:
+        tracemalloc.start()
+        try:
+            session.deliver([file], DeliveryOptions(verification=verification), Trail())  # type: ignore[arg-type]
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert (inbox / "large").stat().st_size == size
+    (inbox / "large").unlink()
+    assert peak < 48_000_000
 
 
 def test_folders_are_made(target: SftpTarget, inbox: Path, tmp_path: Path) -> None:

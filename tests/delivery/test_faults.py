@@ -11,7 +11,6 @@ import pytest
 from tests.delivery.helpers import Trail, names, noise, outgoing, sha256
 from tests.support.asyncssh_server import AsyncSshServer
 from tieout.delivery import DeliveryOptions, Receipt, SftpSession, SftpTarget
-from tieout.delivery.model import Verification
 from tieout.errors import ReceiverRefused, ReceiverUnavailable
 
 DEFAULT = DeliveryOptions()
@@ -23,12 +22,9 @@ def deliver(target: SftpTarget, tmp_path: Path, data: bytes = b"data", **fields:
         return session.deliver([file], DEFAULT, Trail())[0]
 
 
-@pytest.mark.parametrize(("wrong", "rung"), [(False, "server_hash")])
-def test_check_file_is_the_first_rung(
-    partner: AsyncSshServer, partner_target: SftpTarget, tmp_path: Path, wrong: bool, rung: Verification
-) -> None:
+def test_check_file_is_the_first_rung(partner: AsyncSshServer, partner_target: SftpTarget, tmp_path: Path) -> None:
     partner.faults.check_file = True
-    assert deliver(partner_target, tmp_path).verification == rung
+    assert deliver(partner_target, tmp_path).verification == "server_hash"
     assert not [line for line in partner.log if line.startswith("read")]
 
 
@@ -187,6 +183,24 @@ def test_a_folder_that_may_not_be_read(partner: AsyncSshServer, partner_target: 
     with SftpSession(partner_target) as session:
         [receipt] = session.deliver([file], DeliveryOptions(verification="size"), Trail())
     assert receipt.verification == "size"
+
+
+@pytest.mark.parametrize(("temporary", "answer"), [(False, "done"), (True, None)])
+def test_looking_up_where_nothing_may_be_read(
+    partner: AsyncSshServer, partner_target: SftpTarget, tmp_path: Path, temporary: bool, answer: str | None
+) -> None:
+    partner.faults.refuse_reads = True
+    file = outgoing(tmp_path / "a", "/in/a.csv", b"data")
+    (partner.root / "in" / "a.csv").write_bytes(b"data")
+    if temporary:
+        (partner.root / file.temp_path.lstrip("/")).write_bytes(b"data")
+    with SftpSession(partner_target) as session:
+        ask = {"temp_path": file.temp_path, "size": file.size, "sha256": file.sha256, "was_verified": True}
+        if answer:
+            assert session.look_up("/in/a.csv", **ask) == answer  # type: ignore[arg-type]
+        else:
+            with pytest.raises(ReceiverRefused, match="read back"):
+                session.look_up("/in/a.csv", **ask)  # type: ignore[arg-type]
 
 
 def test_a_mode_that_may_not_be_set_is_logged(

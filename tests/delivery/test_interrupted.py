@@ -104,13 +104,6 @@ def test_killed_while_uploading(sshd: SshServer, target: SftpTarget, inbox: Path
     assert partial_sizes_seen == []
 
 
-class CountingFile(StallingFile):
-    """Counts nothing and never stalls: a local file in memory."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data, sys.maxsize)
-
-
 @pytest.mark.parametrize(
     ("name", "there"),
     [
@@ -175,7 +168,6 @@ def test_an_interrupted_caller_leaves_no_small_temporary_file(target: SftpTarget
 
     def interrupt() -> None:
         slow.stalled.wait(30)
-        slow.go_on.set()
         os.kill(os.getpid(), signal.SIGUSR1)
 
     def terminated(number: int, frame: object) -> None:
@@ -186,19 +178,12 @@ def test_an_interrupted_caller_leaves_no_small_temporary_file(target: SftpTarget
     thread.start()
     try:
         with SftpSession(target) as session, pytest.raises(KeyboardInterrupt):
-            session.deliver([file], DEFAULT, BlockingTrail())
+            session.deliver([file], DEFAULT, Trail())
     finally:
+        slow.go_on.set()
         signal.signal(signal.SIGUSR1, before)
         thread.join()
     assert names(inbox) == []
-
-
-class BlockingTrail(Trail):
-    """Holds the delivery before the renames, so that an interruption comes in time."""
-
-    def verified(self, verification: object) -> None:
-        threading.Event().wait(2)
-        raise Superseded("interrupted")
 
 
 @pytest.mark.parametrize("swept", [False, True])
@@ -209,7 +194,7 @@ def test_a_stalled_attempt_and_its_retry_at_once(
     partner.faults.sweep = swept
     stalling = StallingFile(data, 5_000_000)
     zombie = OutgoingFile(1, stalling, "/in/a.csv", len(data), sha256(data))
-    retry = OutgoingFile(1, CountingFile(data), "/in/a.csv", len(data), sha256(data))
+    retry = OutgoingFile(1, StallingFile(data, sys.maxsize), "/in/a.csv", len(data), sha256(data))
 
     def attempt(file: OutgoingFile) -> str:
         with SftpSession(partner_target) as session:
@@ -229,6 +214,29 @@ def test_a_stalled_attempt_and_its_retry_at_once(
     delivered = partner.received["/in/a.csv"] if swept else (partner.root / "in" / "a.csv").read_bytes()
     assert delivered == data
     assert len([line for line in partner.log if line.startswith("rename")]) == 1
+
+
+def test_an_attempt_that_lost_one_file_to_a_newer_one_leaves_the_others_alone(
+    partner: AsyncSshServer, partner_target: SftpTarget, tmp_path: Path
+) -> None:
+    """They are the newer attempt's by now."""
+    taken = outgoing(tmp_path / "taken", "/in/taken", noise(100), file_id=1)
+    taken_there = partner.root / taken.temp_path.lstrip("/")
+
+    class Taker(StallingFile):
+        def pause(self) -> None:
+            if self.stalled.is_set():
+                return
+            self.stalled.set()
+            while not (taken_there.exists() and taken_there.stat().st_size == 100):
+                threading.Event().wait(0.005)
+            taken_there.unlink()
+
+    data = noise(5000, 2)
+    other = OutgoingFile(2, Taker(data, 0), "/in/other", len(data), sha256(data))
+    with SftpSession(partner_target) as session, pytest.raises(Superseded):
+        session.deliver([taken, other], DEFAULT, Trail())
+    assert names(partner.root / "in") == [Path(other.temp_path).name]
 
 
 # Looking up
@@ -288,6 +296,17 @@ def test_a_look_up_that_was_not_written_down_is_repeated_with_the_same_answer(
     assert [look_up(target, file, was_verified=True) for _ in range(3)] == ["not_sent"] * 3
     with SftpSession(target) as session:
         assert session.deliver([file], DEFAULT, Trail())[0].outcome == "delivered"
+    assert names(inbox) == ["a.csv"]
+
+
+def test_what_a_look_up_put_aside_goes_when_the_file_is_there_after_all(
+    target: SftpTarget, inbox: Path, file: OutgoingFile
+) -> None:
+    Path(file.temp_path).write_bytes(noise(1000))
+    assert look_up(target, file, was_verified=True) == "not_sent"
+    (inbox / "a.csv").write_bytes(noise(1000))
+    with SftpSession(target) as session:
+        assert session.deliver([file], DEFAULT, Trail())[0].outcome == "already_there"
     assert names(inbox) == ["a.csv"]
 
 

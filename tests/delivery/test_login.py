@@ -156,7 +156,9 @@ def test_key_file(sshd: SshServer, target: SftpTarget, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("passphrase", [None, "wrong"])
 def test_passphrase(sshd: SshServer, target: SftpTarget, passphrase: str | None) -> None:
-    encrypted = asyncssh.import_private_key(sshd.client_key_pem).export_private_key(passphrase="right").decode()
+    encrypted = (
+        asyncssh.import_private_key(sshd.client_key_pem).export_private_key("pkcs8-pem", passphrase="right").decode()
+    )
     log_in(target, private_key=encrypted, passphrase="right")
     assert "passphrase" in refused(CredentialsRejected, target, private_key=encrypted, passphrase=passphrase)
 
@@ -172,8 +174,9 @@ def test_the_users_own_ssh_files_and_agent_are_not_consulted(
     (home / ".ssh").mkdir(parents=True)
     (home / ".ssh" / "id_ed25519").write_text(sshd.client_key_pem, encoding="ascii")
     (home / ".ssh" / "known_hosts").write_text(f"[{sshd.host}]:{sshd.port} {sshd.host_key}\n", encoding="ascii")
-    (home / ".ssh" / "config").write_text("Host *\n  Port 1\n", encoding="ascii")
+    (home / ".ssh" / "config").write_text("Host *\n  ProxyCommand false\n", encoding="ascii")
     monkeypatch.setenv("HOME", str(home))
+    log_in(target)
     refused(CredentialsRejected, target, private_key=None)
     refused(HostKeyMismatch, target, host_keys=())
 

@@ -10,6 +10,12 @@ from tests.support.postgres import PostgresServer, postgres_server, postgres_url
 from tieout.ledger import Ledger
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests pull no plug, so SQLite need not wait for the disk at each commit."""
+    monkeypatch.setattr("tieout.ledger.database.SYNCHRONOUS", "OFF")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> str:
     """Every test that needs a ledger runs on both databases."""

@@ -11,9 +11,20 @@ from tieout.ledger import Filters, Ledger, Scope
 
 KEY = run_key()
 SCOPE = KEY.scope
-CONTRACT = (
-    "id integration instance entity source_key reason_code message fix_hint owner first_seen attempts status"
-).split()
+CONTRACT = [
+    "id",
+    "integration",
+    "instance",
+    "entity",
+    "source_key",
+    "reason_code",
+    "message",
+    "fix_hint",
+    "owner",
+    "first_seen",
+    "attempts",
+    "status",
+]
 
 
 def test_json_has_exactly_the_contracts_fields(ledger: Ledger) -> None:

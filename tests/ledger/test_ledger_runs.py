@@ -23,10 +23,24 @@ from tests.ledger.builders import (
 from tieout.ledger import Filters, Ledger, RunKey, Tally
 
 KEY = run_key()
-CONTRACT = (
-    "integration instance entity run_id interval_start interval_end extracted delivered posted held duplicate excluded "
-    "source_totals target_totals ties_out status"
-).split()
+CONTRACT = [
+    "integration",
+    "instance",
+    "entity",
+    "run_id",
+    "interval_start",
+    "interval_end",
+    "extracted",
+    "delivered",
+    "posted",
+    "held",
+    "duplicate",
+    "excluded",
+    "source_totals",
+    "target_totals",
+    "ties_out",
+    "status",
+]
 
 
 def committed(ledger: Ledger, key: RunKey) -> None:

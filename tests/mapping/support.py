@@ -99,7 +99,12 @@ def document(entry: int = 1, **more: Any) -> dict[str, Any]:
 def foreign(entry: int = 1, **more: Any) -> dict[str, Any]:
     """A document of 200 + 42 USD in a EUR company at a rate of 0.5."""
     lines = [line(RowTotalFC=Decimal(200), TaxTotal=Decimal(21), NetTaxAmountFC=Decimal(42))]
-    amounts = {"DocTotalFc": Decimal(242), "VatSumFc": Decimal(42), "PaidToDateFC": Decimal(2), "PaidToDate": Decimal(1)}
+    amounts = {
+        "DocTotalFc": Decimal(242),
+        "VatSumFc": Decimal(42),
+        "PaidToDateFC": Decimal(2),
+        "PaidToDate": Decimal(1),
+    }
     return document(entry, **{"DocCurrency": "USD", "DocumentLines": lines, **amounts, **more})
 
 

@@ -26,11 +26,19 @@ def test_columns_are_the_contracts(entity: str) -> None:
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
-        pytest.param(document(), {"subTotal": "100.00", "totalTaxAmount": "21.00", "totalAmount": "121.00"}, id="local"),
+        pytest.param(
+            document(), {"subTotal": "100.00", "totalTaxAmount": "21.00", "totalAmount": "121.00"}, id="local"
+        ),
         pytest.param(document(PaidToDate=D("20.5")), {"amountDue": "100.50"}, id="partly paid"),
         pytest.param(
             foreign(),
-            {"subTotal": "200.00", "totalTaxAmount": "42.00", "amountDue": "240.00", "lineTotal": "200.00", "taxAmount": "42.00"},
+            {
+                "subTotal": "200.00",
+                "totalTaxAmount": "42.00",
+                "amountDue": "240.00",
+                "lineTotal": "200.00",
+                "taxAmount": "42.00",
+            },
             id="foreign",
         ),
         pytest.param(
@@ -45,7 +53,9 @@ def test_columns_are_the_contracts(entity: str) -> None:
             id="negative",
         ),
         pytest.param(
-            document(DocumentLines=[line(Price=None, UnitPrice=D("12.3456"))]), {"unitAmount": "12.3456"}, id="unit price"
+            document(DocumentLines=[line(Price=None, UnitPrice=D("12.3456"))]),
+            {"unitAmount": "12.3456"},
+            id="unit price",
         ),
         pytest.param(document(Comments='a "b", c\r\nd'), {"note": 'a "b", c\r\nd'}, id="ugly text"),
         pytest.param(document(Comments="=1+1"), {"note": "=1+1"}, id="formula stays"),
@@ -115,7 +125,9 @@ FREIGHT = [{"LineTotal": D("5"), "LineTotalFC": D("10")}, {"LineTotal": D("2.5")
         pytest.param(foreign(), False, id="foreign"),
         pytest.param(foreign(DocTotalFc=D(243)), True, id="foreign total wrong"),
         pytest.param(foreign(DocTotal=D(500)), False, id="local total does not matter"),
-        pytest.param(foreign(TotalDiscount=D(5), TotalDiscountFC=D(10), DocTotalFc=D(232)), False, id="foreign discount"),
+        pytest.param(
+            foreign(TotalDiscount=D(5), TotalDiscountFC=D(10), DocTotalFc=D(232)), False, id="foreign discount"
+        ),
         pytest.param(
             foreign(TotalDiscount=D(5), DocTotalFc=D(232), DocTotal=D(116)), False, id="discount in local currency only"
         ),
@@ -185,4 +197,7 @@ def test_custom_fields_follow_the_named_columns() -> None:
     record = document(U_Region="Süd", DocumentLines=[line(0, "60", U_Lot="L,1"), line(1, "40")])
     compiled, mapped = run("invoices", [record], custom=CUSTOM)
     rows = cells(compiled, mapped)
-    assert [(row["U_Note"], row["U_Region"], row["line.U_Lot"]) for row in rows] == [("", "Süd", "L,1"), ("", "Süd", "")]
+    assert [(row["U_Note"], row["U_Region"], row["line.U_Lot"]) for row in rows] == [
+        ("", "Süd", "L,1"),
+        ("", "Süd", ""),
+    ]

@@ -12,10 +12,14 @@ from tieout.errors import ConfigurationInvalid
 
 D = Decimal
 COLUMNS = {
-    "customers": "externalId companyName currency status registrationNumber taxNumber email phone line1 city postalCode country",
+    "customers": (
+        "externalId companyName currency status registrationNumber taxNumber email phone line1 city postalCode country"
+    ),
     "contacts": "externalId customerRef firstName lastName email phone position isMainContact",
     "invoice_pdfs": "externalId invoiceNumber fileName bytes sha256",
-    "payments": "externalId customerRef paymentDate currency amount paymentMethod reference invoiceNumber appliedAmount status",
+    "payments": (
+        "externalId customerRef paymentDate currency amount paymentMethod reference invoiceNumber appliedAmount status"
+    ),
     "taxes": "externalId name rate category active",
     "chart_of_accounts": "externalId accountCode name accountType currency active",
     "inventory": "externalId name group unitPrice quantityOnHand active",
@@ -50,12 +54,20 @@ def address(kind: str, city: str, **more: Any) -> dict[str, Any]:
             {"city": "B"},
             id="first bill-to address",
         ),
-        pytest.param(customer(BPAddresses=[address("bo_ShipTo", "S"), address("bo_ShipTo", "T")]), {"city": "S"}, id="first address"),
+        pytest.param(
+            customer(BPAddresses=[address("bo_ShipTo", "S"), address("bo_ShipTo", "T")]),
+            {"city": "S"},
+            id="first address",
+        ),
         pytest.param(customer(BPAddresses=[]), {"city": "", "line1": ""}, id="no address"),
         pytest.param(
-            customer(BPAddresses=[address("bo_BillTo", "B", Street="Rue", StreetNo="1")]), {"line1": "Rue 1"}, id="street and number"
+            customer(BPAddresses=[address("bo_BillTo", "B", Street="Rue", StreetNo="1")]),
+            {"line1": "Rue 1"},
+            id="street and number",
         ),
-        pytest.param(customer(BPAddresses=[address("bo_BillTo", "B", Street="Rue")]), {"line1": "Rue"}, id="street only"),
+        pytest.param(
+            customer(BPAddresses=[address("bo_BillTo", "B", Street="Rue")]), {"line1": "Rue"}, id="street only"
+        ),
         pytest.param(
             customer(FederalTaxID="F", UnifiedFederalTaxID="U", VatIDNum="V"),
             {"taxNumber": "F", "registrationNumber": "U"},
@@ -137,7 +149,7 @@ def test_taxes_of_a_localisation_without_vat() -> None:
     assert mapping is not None
     assert mapping.source.entity_set == "SalesTaxCodes"
     assert mapping.version != project("taxes").version
-    records = [
+    records: list[dict[str, Any]] = [
         {"Code": "CA", "Name": "California", "Rate": D("7.25"), "ValidForAR": "tYES", "ValidForAP": "tYES"},
         {"Code": "P", "ValidForAR": "tNO", "ValidForAP": "tYES", "Inactive": "tYES"},
     ]

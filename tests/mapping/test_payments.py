@@ -113,15 +113,29 @@ CASES = [
         id="foreign cash and transfer",
     ),
     pytest.param(
-        usd(DocRate=D("1.1"), CashSum=D(55), CashSumFC=D(50), TransferSum=D("60.5"), PaymentInvoices=[applied(11, "115.5", "105")]),
+        usd(
+            DocRate=D("1.1"),
+            CashSum=D(55),
+            CashSumFC=D(50),
+            TransferSum=D("60.5"),
+            PaymentInvoices=[applied(11, "115.5", "105")],
+        ),
         "105.00",
         [("1011", "105.00")],
         id="foreign cash and local transfer",
     ),
+    pytest.param(
+        usd(DocRate=D("1.25"), CashSum=D(125), CashSumFC=D(100), PaymentInvoices=[applied(11, "125", "98")]),
+        "100.00",
+        [("1011", "98.00"), ("", "2.00")],
+        id="foreign cash is known whatever the local sums say",
+    ),
     pytest.param(usd(CashSum=D(8), CashSumFC=D(10)), "10.00", [("", "10.00")], id="foreign cash on account"),
     pytest.param(usd(TransferSum=D(10)), "10.00", [("", "10.00")], id="foreign transfer on account"),
     pytest.param(
-        payment(DocCurrency="JPY", DocRate=D("0.006"), TransferSum=D("60"), PaymentInvoices=[applied(11, "60", "10000")]),
+        payment(
+            DocCurrency="JPY", DocRate=D("0.006"), TransferSum=D("60"), PaymentInvoices=[applied(11, "60", "10000")]
+        ),
         "10000",
         [("1011", "10000")],
         id="yen, header local",
@@ -218,7 +232,11 @@ def test_lookup_may_be_asked_for_the_batch_only() -> None:
         asked.append(list(keys))
         return NUMBERS
 
-    run("payments", [payment(PaymentInvoices=[applied(12, "100"), applied(11, "1")])], lookups={"invoice_numbers": numbers})
+    run(
+        "payments",
+        [payment(PaymentInvoices=[applied(12, "100"), applied(11, "1")])],
+        lookups={"invoice_numbers": numbers},
+    )
     assert asked == [["12", "11"]]
 
 

@@ -52,7 +52,9 @@ batches = st.lists(documents, min_size=1, max_size=6)
 MAPPING = project("invoices")
 
 
-def mapped(records: list[dict[str, Any]], custom: dict[str, list[str]] | None = None) -> tuple[CompiledMapping, MappedBatch]:
+def mapped(
+    records: list[dict[str, Any]], custom: dict[str, list[str]] | None = None
+) -> tuple[CompiledMapping, MappedBatch]:
     rows = [{"DocEntry": number, **record} for number, record in enumerate(records, 1)]
     compiled = compile_mapping(MAPPING, CUSTOM if custom is None else custom)
     return compiled, compiled.map_batch(staged(MAPPING, rows, CUSTOM), CONTEXT)
@@ -156,7 +158,12 @@ FIELDS = [("Comments", "x"), ("DocTotal", Decimal("1.01")), ("U_A", "x"), ("DocC
 
 
 def test_every_change_that_the_receiver_sees_changes_the_fingerprint() -> None:
-    base: dict[str, Any] = {"DocCurrency": "EUR", "DocNum": 1, "DocTotal": Decimal(1), "DocumentLines": [{"ItemCode": "a"}]}
+    base: dict[str, Any] = {
+        "DocCurrency": "EUR",
+        "DocNum": 1,
+        "DocTotal": Decimal(1),
+        "DocumentLines": [{"ItemCode": "a"}],
+    }
     variants = [base] + [{**base, name: value} for name, value in FIELDS]
     variants += [
         {**base, "DocumentLines": []},

@@ -72,7 +72,7 @@ def test_tieout_runs_from_another_folder(tmp_path: Path) -> None:
 
 
 def test_a_relative_home_is_the_callers(tmp_path: Path) -> None:
-    script = f"TIEOUT_ROOT={ROOT}; . {ROOT}/bin/_env.sh; printf %s \"$AIRFLOW_HOME\""
+    script = f'TIEOUT_ROOT={ROOT}; . {ROOT}/bin/_env.sh; printf %s "$AIRFLOW_HOME"'
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,

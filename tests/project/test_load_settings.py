@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from load_settings import SETTINGS, SettingsInvalid, read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,12 @@ airflow:
       conn_extra: {host_key: "${SFTP_KEY}"}
     - {conn_id: ledger_copy, conn_uri: "postgresql://u:p@db/ledger"}
 """
-ENVIRON = {"OWNER": "finance", "SFTP_HOST": "sftp.example.com", "SFTP_PASSWORD": "s3cret-word", "SFTP_KEY": "ssh-ed25519 AAAA"}
+ENVIRON = {
+    "OWNER": "finance",
+    "SFTP_HOST": "sftp.example.com",
+    "SFTP_PASSWORD": "s3cret-word",
+    "SFTP_KEY": "ssh-ed25519 AAAA",
+}
 
 
 def write(folder: Path, text: str) -> Path:
@@ -65,7 +71,9 @@ def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
         pytest.param("airflow: {users: []}", "airflow.users is not one of", id="unknown-group"),
         pytest.param("airflow: {pools: {a: 1}}", "airflow.pools must be a list", id="not-a-list"),
         pytest.param("airflow: {pools: [{pool_slots: 1}]}", "entry 1 of airflow.pools has no pool_name", id="no-name"),
-        pytest.param("airflow: {pools: [{pool_name: a, slots: 1}]}", "'slots' in 'a' of airflow.pools", id="unknown-key"),
+        pytest.param(
+            "airflow: {pools: [{pool_name: a, slots: 1}]}", "'slots' in 'a' of airflow.pools", id="unknown-key"
+        ),
         pytest.param("airflow: {pools: [{pool_name: a, pool_slots: 0}]}", "pool 'a' has pool_slots 0", id="no-slots"),
         pytest.param("airflow: {pools: [{pool_name: a, pool_slots: x}]}", "has pool_slots 'x'", id="slots-text"),
         pytest.param("airflow: {connections: [{conn_id: c}]}", "'c' needs conn_type or conn_uri", id="no-type"),
@@ -101,7 +109,10 @@ print("RESULT" + json.dumps([pools, variables, connections]))
 def test_loading_twice_is_loading_once(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
     env |= ENVIRON | {"AIRFLOW_HOME": str(tmp_path / "home"), "_AIRFLOW_PROCESS_CONTEXT": "server"}
-    env |= {"AIRFLOW__CORE__FERNET_KEY": "Zm9yLXRlc3RzLW9ubHktMzItYnl0ZXMtbG9uZy1rZXk=", "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    env |= {
+        "AIRFLOW__CORE__FERNET_KEY": "Zm9yLXRlc3RzLW9ubHktMzItYnl0ZXMtbG9uZy1rZXk=",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
     path = write(tmp_path, COMPLETE)
     program = (
         "from airflow.utils.db import initdb; initdb(); import load_settings as s;"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import setup_venv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,12 +66,12 @@ def test_a_missing_interpreter_gets_a_sentence(capsys: pytest.CaptureFixture[str
 
 
 def test_missing_venv_module_names_the_package_to_install(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(checkout))
     with pytest.raises(SystemExit):
         setup_venv.create("/bin/false", (3, 12))
-    assert "apt-get install python3.12-venv" in capsys.readouterr().err
+    assert "apt-get install python3.12-venv" in capfd.readouterr().err
 
 
 def stamp(checkout: Path) -> None:

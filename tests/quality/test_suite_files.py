@@ -55,7 +55,7 @@ def test_a_good_suite(tmp_path: Path) -> None:
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
     assert old in GOOD
     path = _written(tmp_path, GOOD.replace(old, new))
-    with pytest.raises(ConfigurationInvalid, match="taxes.yaml") as caught:
+    with pytest.raises(ConfigurationInvalid, match=r"taxes\.yaml") as caught:
         load_suite(path)
     assert words in str(caught.value)
     assert f"line {line}," in str(caught.value) or f"line {line - 1}," in str(caught.value)

@@ -158,8 +158,8 @@ def test_dates_on_the_wire(client: Client, company: Company) -> None:
     plain, midnight = (client.on(version).get(f"Invoices({key})").json() for version in ("v1", "v2"))
     assert plain["DocDate"] == stored["DocDate"]
     assert midnight["DocDate"] == stored["DocDate"] + "T00:00:00Z"
-    assert plain["DocumentLines"][0]["ShipDate"] == stored["DocDate"]
-    assert midnight["DocumentLines"][0]["ShipDate"] == stored["DocDate"] + "T00:00:00Z"
+    assert plain["DocumentLines"][0]["ShipDate"] == stored["DocumentLines"][0]["ShipDate"]
+    assert midnight["DocumentLines"][0]["ShipDate"] == stored["DocumentLines"][0]["ShipDate"] + "T00:00:00Z"
     assert plain["UpdateTime"] == midnight["UpdateTime"] == stored["UpdateTime"]
     assert midnight["ImportFileNum"] is None
 
@@ -216,9 +216,10 @@ def test_counts(client: Client, company: Company) -> None:
     number = len(company.tables["Invoices"])
     reply = client.get("Invoices/$count")
     assert (reply.headers["Content-Type"], reply.data) == ("text/plain", str(number).encode())
-    assert client.get("Invoices/$count?$filter=DocEntry%20gt%2010").data == str(
-        sum(key > 10 for key in company.tables["Invoices"].keys)
-    ).encode()
+    assert (
+        client.get("Invoices/$count?$filter=DocEntry%20gt%2010").data
+        == str(sum(key > 10 for key in company.tables["Invoices"].keys)).encode()
+    )
     for option in ("$inlinecount=allpages", "$count=true"):
         assert client.on("v1").get(f"Invoices?{option}&$top=1").json()["odata.count"] == str(number)
         assert client.on("v2").get(f"Invoices?{option}&$top=1").json()["@odata.count"] == number
@@ -248,7 +249,10 @@ def test_requests_may_be_pipelined_and_answers_keep_their_order(server: ServiceL
     import socket
 
     host, _, port = server.url.removeprefix("http://").partition(":")
-    lines = [f"GET /b1s/v2/{name}/$count HTTP/1.1\r\nHost: x\r\nCookie: {client.cookie}\r\n" for name in ("Items", "Invoices")]
+    lines = [
+        f"GET /b1s/v2/{name}/$count HTTP/1.1\r\nHost: x\r\nCookie: {client.cookie}\r\n"
+        for name in ("Items", "Invoices")
+    ]
     with socket.create_connection((host, int(port)), timeout=10) as raw:
         raw.sendall((lines[0] + "\r\n" + lines[1] + "Connection: close\r\n\r\n").encode())
         answer = b""

@@ -61,7 +61,9 @@ CASES: list[tuple[str, str, Callable[[Row], bool]]] = [
 
 
 @pytest.mark.parametrize(("entity_set", "condition", "wanted"), CASES, ids=[case[1] for case in CASES])
-def test_filter(client: Client, company: Company, entity_set: str, condition: str, wanted: Callable[[Row], bool]) -> None:
+def test_filter(
+    client: Client, company: Company, entity_set: str, condition: str, wanted: Callable[[Row], bool]
+) -> None:
     rows, key = company.rows(entity_set), company.tables[entity_set].entity.key
     expected = [row[key] for row in rows if wanted(row)]
     assert 0 < len(expected) < len(rows), "the case must split the rows"
@@ -87,7 +89,8 @@ def test_case_insensitive_on_request(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "condition",
-    ["Cancelled eq 'maybe'", "DocEntry gt 'x'", "CardCode gt 5", "UpdateDate ge '2024-13-01'", "(DocEntry gt 1", "DocEntry gt 1)",
+    ["Cancelled eq 'maybe'", "DocEntry gt 'x'", "CardCode gt 5", "UpdateDate ge '2024-13-01'", "(DocEntry gt 1",
+     "DocEntry gt 1)",
      "contains(DocEntry,'1')", "UpdateDate gt null", "DocEntry", ""],
 )  # fmt: skip
 def test_unreadable_filters(client: Client, condition: str) -> None:
@@ -137,7 +140,9 @@ def test_default_page_is_20_and_prefer_must_be_repeated(client: Client, version:
 def test_a_full_last_page_is_followed_by_an_empty_one(client: Client, company: Company) -> None:
     keys = company.tables["Invoices"].keys
     condition = quote(f"DocEntry le {keys[29]}")
-    pages, links = walk(client, f"Invoices?$filter={condition}&$select=DocEntry&$orderby=DocEntry", Prefer="odata.maxpagesize=10")
+    pages, links = walk(
+        client, f"Invoices?$filter={condition}&$select=DocEntry&$orderby=DocEntry", Prefer="odata.maxpagesize=10"
+    )
     assert [len(page) for page in pages] == [10, 10, 10, 0]
     assert [key for page in pages for key in page] == keys[:30]
     assert links[1] == f"Invoices?$filter={condition}&$select=DocEntry&$orderby=DocEntry&$skip=20"

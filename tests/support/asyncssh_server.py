@@ -107,7 +107,7 @@ class AsyncSshServer:
 
     async def _serve(self) -> None:
         self._stopping = asyncio.Event()
-        sftp_module.SFTPServerHandler = _FaultyHandler  # type: ignore[misc]  # the one way to choose extensions
+        sftp_module.SFTPServerHandler = _FaultyHandler  # type: ignore[misc, assignment]  # the one way to choose extensions
         acceptor = await asyncssh.listen(
             self.host,
             0,
@@ -249,7 +249,7 @@ class _FaultyHandler(sftp_module.SFTPServerHandler):
 
     _packet_handlers = {  # noqa: RUF012
         **sftp_module.SFTPServerHandler._packet_handlers,
-        b"check-file-name": _process_check_file,
+        b"check-file-name": _process_check_file,  # type: ignore[dict-item]
     }
     _return_types = {  # noqa: RUF012
         **sftp_module.SFTPServerHandler._return_types,

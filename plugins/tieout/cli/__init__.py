@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tieout.cli.parser import build_parser
+from tieout.cli.parser import parse
 from tieout.errors import ConfigurationInvalid, TieoutError
 
 DONE = 0
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        arguments = build_parser().parse_args(argv)
+        arguments = parse(argv)
     except SystemExit as stop:  # argparse has printed its usage or its help already
         return int(stop.code or DONE)
     try:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 Command = Callable[[argparse.Namespace], int]
 Subparsers = Any  # argparse keeps the class private
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command and its options; what is unknown is an error, except where another program's options follow."""
+    parser = build_parser()
+    arguments, further = parser.parse_known_args(argv)
+    if further and "options" not in arguments:
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    if further:
+        arguments.options = further
+    return arguments
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -142,7 +153,8 @@ def _add_sandbox(commands: Subparsers) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     up = _add(actions, "up", "start them and print `export AIRFLOW_CONN_…` lines, until Ctrl-C", None)
     up.set_defaults(run=_later("sandbox", "up"))
-    up.add_argument("options", metavar="OPTION", nargs=argparse.REMAINDER, help="see `python -m sandbox up --help`")
+    up.epilog = "Further options are those of `python -m sandbox up --help`."
+    up.set_defaults(options=[])
 
 
 def moment(text: str) -> datetime:

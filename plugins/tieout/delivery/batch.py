@@ -99,6 +99,9 @@ class Batch:
         except BaseException as error:
             await self._clean_up(todo, error)
             raise
+        todo = [item for item in todo if item.outcome is None]
+        if not todo:
+            return
         # From here on a missing temporary file means "renamed", so nothing of ours is removed any more.
         await self._tell(self.journal.verified, {i.file.file_id: str(i.verification) for i in todo})
         await self._publish(todo)
@@ -154,6 +157,8 @@ class Batch:
                 item.settle("already_there")
                 with contextlib.suppress(asyncssh.SFTPError):
                     await self.remote.remove(item.file.temp_path)
+                    if item.voided:
+                        await self.remote.remove(void_path(item.file.temp_path))
             elif digest not in item.file.may_replace:
                 raise self._taken(item, "other bytes")
 
@@ -186,6 +191,7 @@ class Batch:
     async def _verify(self, todo: list[_Item]) -> None:
         """Under the temporary name, before the rename: a receiver may sweep a final name at once."""
         await self._guard("look at", all_or_first_error([self._same_size(item) for item in todo]))
+        todo = [item for item in todo if item.outcome is None]
         if self.options.verification == "size":
             for item in todo:
                 item.verification = "size"
@@ -199,8 +205,11 @@ class Batch:
     async def _same_size(self, item: _Item) -> None:
         info = await self.remote.info(item.file.temp_path)
         if info is None:
-            raise self._vanished(item)
-        if info.size != item.file.size:
+            item.final = await self.remote.info(item.file.remote_path)
+            await self._settle_existing([item])
+            if item.outcome is None:
+                raise self._vanished(item)
+        elif info.size != item.file.size:
             raise self._corrupted(item, f"with {info.size} of {item.file.size} bytes")
 
     def _corrupted(self, item: _Item, how: str) -> ReceiverUnavailable:

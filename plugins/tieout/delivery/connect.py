@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from tieout.delivery.failures import describe, unreachable
 from tieout.delivery.host_keys import PinnedHostKeys
 from tieout.delivery.target import SftpTarget
 from tieout.errors import ConfigurationInvalid, CredentialsRejected, ReceiverRefused, ReceiverUnavailable, TieoutError
+
+# asyncssh tells every step of every connection at INFO, which would drown a task's log.
+if logging.getLogger("asyncssh").level == logging.NOTSET:
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 _KEEPALIVE_SECONDS = 15
 _KEEPALIVES_MISSED = 4
@@ -35,7 +40,7 @@ async def connect(target: SftpTarget) -> asyncssh.SSHClientConnection:
     try:
         async with asyncio.timeout(target.connect_timeout):
             connection, _ = await asyncssh.create_connection(
-                lambda: client, target.host, target.port, options=_options(target, pinned)
+                lambda: client, target.host, target.port, config=None, options=_options(target, pinned)
             )
     except (asyncssh.Error, OSError, ValueError) as error:
         raise _refused(target, pinned, client, error) from error

@@ -9,19 +9,30 @@ from tieout.delivery.failures import ABSENT
 from tieout.delivery.naming import void_path
 from tieout.delivery.remote import Remote
 from tieout.delivery.verify import digests
+from tieout.errors import ReceiverRefused
 
 
 async def look_up(
     remote: Remote, remote_path: str, temp_path: str, size: int, sha256: str, was_verified: bool
 ) -> Literal["done", "not_sent"]:
     """See `SftpSession.look_up`."""
-    if await _has(remote, remote_path, size, sha256):
-        return "done"
+    try:
+        if await _has(remote, remote_path, size, sha256):
+            return "done"
+    except ReceiverRefused:
+        # A folder that we may write but not read: the size and the missing temporary name have to do.
+        if was_verified and await _neither(remote, temp_path):
+            return "done"
+        raise
     # Without its temporary file an attempt that is still alive cannot rename any more; it may have just before.
     was_there = await (_put_aside(remote, temp_path) if was_verified else remote.remove(temp_path))
     if await _has(remote, remote_path, size, sha256):
         return "done"
     return "done" if was_verified and not was_there else "not_sent"
+
+
+async def _neither(remote: Remote, temp_path: str) -> bool:
+    return await remote.info(temp_path) is None and await remote.info(void_path(temp_path)) is None
 
 
 async def _put_aside(remote: Remote, temp_path: str) -> bool:

@@ -16,8 +16,8 @@ Outcome = Literal["delivered", "already_there", "replaced"]
 class LocalFile(Protocol):
     """A staged file: `pathlib.Path`, `UPath` or `ObjectStoragePath`."""
 
-    def open(self, mode: str = ...) -> IO[Any]:
-        """Opens the file, `rb`."""
+    def open(self, mode: Literal["rb"], /) -> IO[Any]:
+        """Opens the file for reading bytes."""
         ...
 
 

@@ -14,7 +14,7 @@ import re
 import shlex
 import stat
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -118,7 +118,9 @@ class Remote:
                 handler = _Handler(asyncio.get_running_loop(), "replace", reader, writer, _SFTP_VERSION)
                 await handler.start()
                 connection.create_task(handler.recv_packets(), handler.logger)
-                able = known or await _capabilities(connection, handler)
+                remote = cls(target, connection, handler, known or await _capabilities(connection, handler))
+                if target.exec_allowed and remote.able.exec_sha256 is None:
+                    remote.able = replace(remote.able, exec_sha256=await remote._can_hash_by_command())
         except (asyncssh.ChannelOpenError, asyncssh.SFTPBadMessage) as error:
             raise ReceiverRefused(
                 f"{target.label} logs us in but does not start SFTP ({error}): ask the receiver to enable the SFTP"
@@ -126,9 +128,6 @@ class Remote:
             ) from error
         except (TimeoutError, *LOST) as error:
             raise lost(target, error) from error
-        remote = cls(target, connection, handler, able)
-        if target.exec_allowed and able.exec_sha256 is None:
-            remote.able = replace(able, exec_sha256=await remote._can_hash_by_command())
         return remote
 
     @property
@@ -334,7 +333,8 @@ class RemoteWriter:
         """Send a block; returns as soon as there is room for the next. An earlier block's error is raised here."""
         await self._own_blocks.acquire()
         await self._blocks.acquire()
-        self._start(self._send(offset, data))
+        task = self._start(lambda: self._handler.write(self._handle, offset, data))
+        task.add_done_callback(self._release)
         if self._error:
             raise self._error
 
@@ -347,12 +347,11 @@ class RemoteWriter:
             cut_to: Shorten the file to so many bytes.
         """
         if cut_to is not None:
-            self._start(self._step(self._handler.fsetstat(self._handle, asyncssh.SFTPAttrs(size=cut_to))))
+            self._start(lambda: self._handler.fsetstat(self._handle, asyncssh.SFTPAttrs(size=cut_to)))
         if self._remote.able.fsync:
-            self._start(self._step(self._fsync()))
-        self._start(self._step(self._set_mode(mode)))
-        self._closed = True
-        self._start(self._step(self._handler.close(self._handle)))
+            self._start(self._fsync)
+        self._start(lambda: self._set_mode(mode))
+        self._start(self._close)
         await asyncio.gather(*self._tasks)
         if self._error:
             raise self._error
@@ -366,25 +365,28 @@ class RemoteWriter:
             with contextlib.suppress(*LOST, asyncssh.SFTPError):
                 await self._handler.close(self._handle)
 
-    def _start(self, step: Coroutine[None, None, None]) -> None:
+    def _start(self, request: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
         """Tasks start in the order they are made, so their requests leave in that order."""
-        task = asyncio.create_task(step)
+        task = asyncio.create_task(self._step(request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _send(self, offset: int, data: bytes) -> None:
-        try:
-            await self._step(self._handler.write(self._handle, offset, data))
-        finally:
-            self._blocks.release()
-            self._own_blocks.release()
+    def _release(self, _task: asyncio.Task[None]) -> None:
+        """In a callback, as a task that is cancelled before it starts runs nothing."""
+        self._blocks.release()
+        self._own_blocks.release()
 
-    async def _step(self, request: Awaitable[object]) -> None:
+    async def _step(self, request: Callable[[], Awaitable[object]]) -> None:
         """The first error counts; those that follow from it do not."""
         try:
-            await request
+            await request()
         except Exception as error:
             self._error = self._error or error
+
+    async def _close(self) -> None:
+        self._closed = True
+        await self._handler.close(self._handle)
 
     async def _fsync(self) -> None:
         with contextlib.suppress(asyncssh.SFTPOpUnsupported):

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import asyncssh
 
-from tieout.delivery.failures import translate
+from tieout.delivery.failures import ABSENT, translate
 from tieout.delivery.model import Verification
 from tieout.delivery.remote import Remote
-from tieout.errors import ReceiverRefused, TieoutError
+from tieout.errors import ReceiverRefused, ReceiverUnavailable
 
 Wanted = Literal["auto", "size", "server_hash", "read_back"]
 
@@ -88,8 +88,11 @@ async def _read_back(remote: Remote, path: str, size: int, workers: Executor) ->
             f"{remote.target.label} does not let us read back {path}, so its bytes cannot be proved. Ask the receiver"
             " for read permission, or set the verification to 'size' and live with the weaker proof."
         ) from error
-    except TieoutError:
-        raise
+    except ABSENT as error:
+        raise ReceiverUnavailable(
+            f"{path} disappeared from {remote.target.label} while it was read back: another program works in that"
+            " folder. What became of it is looked up by the next attempt."
+        ) from error
     except (asyncssh.Error, OSError) as error:
         raise translate(remote.target, error, "read back", path) from error
     return digest.hexdigest()

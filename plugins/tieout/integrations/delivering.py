@@ -58,36 +58,56 @@ def receiver(target: Callable[[], SftpTarget]) -> Iterator[Receiver]:
         found.close()
 
 
-def settle_leftovers(ledger: Ledger, scope: Scope, receiver: Receiver) -> None:
+def settle_leftovers(
+    ledger: Ledger, scope: Scope, receiver: Receiver, *, of_run: str | None = None, not_of_run: str | None = None
+) -> dict[str, FileRow]:
     """Find out what became of files whose sending was interrupted, before anything is decided.
 
     A file that the receiver has is delivered and its records are recorded as such; any other is abandoned, and its
     temporary file removed, so that an attempt that still lives somewhere cannot complete it. Call it under the lease.
 
+    Args:
+        ledger: Knows which files were being sent.
+        scope: Whose files.
+        receiver: Asked only when there are any.
+        of_run: Only this run's files.
+        not_of_run: Only other runs' files.
+
+    Returns:
+        The files that had arrived, by their path at the receiver.
+
     Raises:
         ReceiverUnavailable: nobody can tell now; nothing may be prepared until somebody can.
     """
-    for file in ledger.unsettled_files(scope, not_run_id=None):
-        if file.temp_path is None:
-            ledger.file_states([file.id], "abandoned", message="it was never begun")
+    arrived: dict[str, FileRow] = {}
+    for file in ledger.unsettled_files(scope, not_run_id=not_of_run):
+        if of_run is not None and file.run_id != of_run:
             continue
-        found = receiver.session().look_up(
-            file.remote_path,
-            temp_path=file.temp_path,
-            size=file.bytes,
-            sha256=file.sha256,
-            was_verified=file.state == "verified",
-        )
-        if found == "done":
+        if _has_arrived(file, receiver):
             ledger.settle_delivered(
                 file.id,
                 verification=file.verification or "size",
                 how="found complete at the receiver after an interrupted attempt",
             )
+            arrived[file.remote_path] = file
             log.info("%s had arrived before the interruption; it is not sent again.", file.remote_path)
         else:
             ledger.file_states([file.id], "abandoned", message="an interrupted attempt did not complete it")
             log.info("%s had not arrived; its records are sent anew.", file.remote_path)
+    return arrived
+
+
+def _has_arrived(file: FileRow, receiver: Receiver) -> bool:
+    if file.temp_path is None:
+        return False
+    found = receiver.session().look_up(
+        file.remote_path,
+        temp_path=file.temp_path,
+        size=file.bytes,
+        sha256=file.sha256,
+        was_verified=file.state == "verified",
+    )
+    return found == "done"
 
 
 class LedgerJournal:

@@ -10,7 +10,7 @@ from tieout.ledger.files import FileStore, mark_delivered
 from tieout.ledger.filters import by_key
 from tieout.ledger.held import HeldStore, settle_files, settle_keys
 from tieout.ledger.leases import require_token
-from tieout.ledger.models import files, runs
+from tieout.ledger.models import file_records, files, runs
 from tieout.ledger.records import RecordStore
 from tieout.ledger.rows import EntityOutcome, FileRow, RunKey
 from tieout.ledger.runs import move_run, require_real_run
@@ -85,10 +85,13 @@ class CommitStore(ScopeStore, RecordStore, HeldStore, FileStore):
 
 def _count_settled(connection: Connection, key: RunKey) -> None:
     """Show in the run what turned out to be delivered; its money once all it had to send is there."""
-    sent = select(func.coalesce(func.sum(files.c.records), 0)).where(
-        *by_key(files, key), files.c.kind == "data", files.c.state == "delivered"
+    # By their keys, not by the files' own counts: a manifest counts what is in other files.
+    sent = (
+        select(func.count(file_records.c.source_key.distinct()))
+        .join(files, files.c.id == file_records.c.file_id)
+        .where(*by_key(files, key), files.c.state == "delivered")
     )
-    delivered = int(connection.execute(sent).scalar_one())
+    delivered = connection.execute(sent).scalar_one()
     run = connection.execute(select(runs).where(*by_key(runs, key))).one_or_none()
     if run is None:
         return

@@ -28,6 +28,9 @@ T = TypeVar("T")
 BUSY_SECONDS = 60
 """How long a statement waits for another writer of a SQLite ledger."""
 
+SYNCHRONOUS = "FULL"
+"""How a SQLite ledger waits for the disk: a commit survives a power cut, because it stands for a delivery."""
+
 KEYS_PER_QUERY = 900
 """Values in one IN list: older SQLite libraries take 999 parameters in a statement."""
 
@@ -219,7 +222,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut: it stands for a delivery
+    connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
     _switch_to_wal(connection)
 
 

@@ -100,11 +100,10 @@ class RunStore(Database):
 
     def finish_run(self, key: RunKey, *, ties_out: bool, message: str = "") -> None:
         """Close a run after its tie-out: `success`, or `dry_run` for a dry run, or `failed` if it does not tie out."""
-        with self._reading() as connection:
-            row = _find_run(connection, key)
-        good = "dry_run" if row.dry_run else "success"
         values = {"ties_out": ties_out, "message": message, "ended_at": utc_now()}
-        self._move(key, good if ties_out else "failed", values)
+        with self._writing() as connection:
+            good = "dry_run" if _find_run(connection, key, lock=True).dry_run else "success"
+            move_run(connection, key, good if ties_out else "failed", values)
 
     def get_run(self, key: RunKey) -> RunRow | None:
         """A run's row, or None if it was never begun."""
@@ -158,8 +157,7 @@ def require_real_run(connection: Connection, key: RunKey) -> None:
 def _check_transition(row: Row[Any], key: RunKey, status: str) -> None:
     present = row.stage if row.status == "failed" else row.status
     allowed = TRANSITIONS[present] | ({"failed"} if row.status == "failed" else frozenset())
-    wrong_kind = (status in ("delivered", "success") and row.dry_run) or (status == "dry_run" and not row.dry_run)
-    if status not in allowed or wrong_kind:
+    if status not in allowed:
         kind = "dry run" if row.dry_run else "run"
         raise ValueError(
             f"The {key} is {row.status}"

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from tieout.errors import ConfigurationInvalid
 
 RuntimeLookup = Mapping[str, str] | Callable[[Sequence[str]], Mapping[str, str]]
-"""A table that a run provides. As a function it is asked for one batch of keys at a time, so memory stays flat."""
+"""A table that a run provides. A function is asked for the keys of one batch at a time, so memory stays flat."""
 
 
 class Level(Enum):
@@ -28,7 +28,7 @@ class MapContext:
     """What a mapping gets from the run.
 
     Attributes:
-        lookups: Tables by name, e.g. `{"invoice_numbers": {"17": "100017"}}`, or functions that give them for some keys.
+        lookups: Tables by name, e.g. `{"invoice_numbers": {"17": "100017"}}`, or functions that give them.
         settings: Settings of the instance, e.g. `{"local_currency": "EUR"}`.
     """
 

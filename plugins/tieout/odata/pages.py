@@ -26,8 +26,11 @@ from tieout.odata.layout import DECIMALS, KEY, MONEY, PARENT, RAW, staged_schema
 from tieout.odata.schema import HEADER, FieldType, RecordSchema
 from tieout.staging import map_elements
 
+# Arrow compares the digits of a JSON number with the declared precision, but then scales without a check: 20 integer
+# digits wrap around to another amount. With 18 digits declared, what passes always fits into 38 digits when scaled by
+# 20, and longer numbers are refused.
+_PARSED = pa.decimal128(18, 20)
 _WIDE = pa.decimal128(38, 20)
-_WIDE_LIMIT = 10**18
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -176,7 +179,7 @@ def _begin(page: bytes) -> str:
 
 
 def _wide_fields(declared: Mapping[str, FieldType], custom: tuple[str, ...], found: Discovered) -> list[pa.Field]:
-    types = {FieldType.NUMBER: _WIDE, FieldType.INTEGER: pa.int64()}
+    types = {FieldType.NUMBER: _PARSED, FieldType.INTEGER: pa.int64()}
     fields = [pa.field(name, types.get(kind, pa.string())) for name, kind in declared.items()]
     return fields + [pa.field(name, _custom_type(found.kinds[name])) for name in custom if name not in declared]
 
@@ -186,7 +189,7 @@ def _custom_type(kinds: frozenset[str]) -> pa.DataType:
     if present in (frozenset(), {"string"}):
         return pa.string()
     if present == {"number"}:
-        return _WIDE
+        return _PARSED
     if present == {"boolean"}:
         return pa.bool_()
     raise _NotFast
@@ -206,7 +209,7 @@ def _read_json(page: bytes, members: list[pa.Field]) -> pa.StructArray:
 
 def _settle(values: pa.Array, declared: FieldType | None) -> pa.Array:
     """A parsed column in its staged type; `declared` is None for a custom field, which becomes text."""
-    if values.type.equals(_WIDE):
+    if values.type.equals(_PARSED):
         rounded = _round(values)
         return rounded if declared is FieldType.NUMBER else _plain_text(rounded)
     if pa.types.is_boolean(values.type):
@@ -217,10 +220,7 @@ def _settle(values: pa.Array, declared: FieldType | None) -> pa.Array:
 
 
 def _round(values: pa.Array) -> pa.Array:
-    extremes = pc.min_max(values).as_py()
-    if extremes["min"] is not None and max(-extremes["min"], extremes["max"]) >= _WIDE_LIMIT:
-        raise _NotFast  # Beyond 18 integer digits the wide type overflows without saying so.
-    return pc.round(values, DECIMALS, "half_towards_infinity").cast(MONEY)
+    return pc.round(values.view(_WIDE), DECIMALS, "half_towards_infinity").cast(MONEY)
 
 
 def _plain_text(numbers: pa.Array) -> pa.Array:

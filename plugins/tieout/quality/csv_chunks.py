@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from tieout.errors import QualityFailed
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-BLOCK_BYTES = 8 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
 _SHAPE = re.compile(r"(Row #\d+: )?Expected \d+ columns, got \d+")
 
 
@@ -24,7 +24,7 @@ class ReadablePath(Protocol):
         """Last part of the path."""
         ...
 
-    def open(self, mode: str = ..., /) -> BinaryIO:
+    def open(self, mode: str, /) -> IO[Any]:
         """Open for reading bytes."""
         ...
 
@@ -79,7 +79,7 @@ def _pieces(batch: pa.RecordBatch, chunk_rows: int, rows: int) -> Iterator[pa.Re
         room = chunk_rows
 
 
-def _open(path: ReadablePath, file: BinaryIO, columns: Sequence[str] | None, block_size: int) -> pa.CSVStreamingReader:
+def _open(path: ReadablePath, file: IO[Any], columns: Sequence[str] | None, block_size: int) -> pa.CSVStreamingReader:
     import pyarrow as pa
     from pyarrow import csv
 

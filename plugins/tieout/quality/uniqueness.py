@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     Digests = np.ndarray[Any, np.dtype[np.uint64]]
 
-ROWS_PER_RANGE = 500_000
-ROWS_PER_READ = 250_000
+ROWS_PER_RANGE = 200_000
+ROWS_PER_READ = 100_000
 ROWS_PER_PART = 100_000
 
 

@@ -15,14 +15,8 @@ A, B = date(2026, 1, 5), date(2026, 2, 1)
     [
         ("Invoices", A, None, "UpdateDate ge '2026-01-05' or CreationDate ge '2026-01-05'"),
         ("Items", A, None, "UpdateDate ge '2026-01-05' or CreateDate ge '2026-01-05'"),
-        (
-            "CreditNotes",
-            A,
-            B,
-            "(UpdateDate ge '2026-01-05' and UpdateDate lt '2026-02-01') or "
-            "(CreationDate ge '2026-01-05' and CreationDate lt '2026-02-01')",
-        ),
-        ("Orders", None, B, "UpdateDate lt '2026-02-01' or CreationDate lt '2026-02-01'"),
+        ("CreditNotes", A, B, "(UpdateDate ge '2026-01-05' and UpdateDate lt '2026-02-01')"),
+        ("Orders", None, B, "UpdateDate lt '2026-02-01'"),
         ("BusinessPartners", None, None, None),
         ("IncomingPayments", A, B, None),
         ("ChartOfAccounts", A, None, None),

@@ -7,7 +7,7 @@ rows have the invoice's properties and, of the PDF, `file_name`, `bytes` and `sh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -129,21 +129,27 @@ def invoice_not_delivered(key: str) -> HeldReason:
     )
 
 
-def register(key: RunKey, ledger: Ledger, entity: Folder, remote: str) -> list[tuple[FileRow, StagedPath]]:
-    """Enter the PDFs that go into the ledger, each with its invoice; they have no money of their own."""
+def register(
+    key: RunKey, ledger: Ledger, entity: Folder, remote: str, arrived: Container[str]
+) -> list[tuple[FileRow, StagedPath]]:
+    """Enter the PDFs that go into the ledger, each with its invoice; they have no money of their own.
+
+    Those that have `arrived` by an interrupted attempt are in the ledger already.
+    """
     listed = {record.source_key: record for record in read_records(entity / "prepared")}
     drafts: list[FileDraft] = []
     paths: list[StagedPath] = []
     for row in _staged(entity / "extract"):
         record = listed.get(row["_key"])
-        if record is None:
+        remote_path = remote_join(remote, row["file_name"])
+        if record is None or remote_path in arrived:
             continue
         path = entity / "extract" / "files" / row["file_name"]
         paths.append(path)
         drafts.append(
             FileDraft(
                 file_name=row["file_name"],
-                remote_path=remote_join(remote, row["file_name"]),
+                remote_path=remote_path,
                 local_uri=str(path),
                 bytes=row["bytes"],
                 sha256=row["sha256"],

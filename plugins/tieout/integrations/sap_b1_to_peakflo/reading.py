@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
@@ -15,6 +16,7 @@ from tieout.integrations.sap_b1_to_peakflo.plan import APPEND_ONLY
 from tieout.ledger import Filters, Ledger, Tally
 from tieout.mapping.model import EntityMapping
 from tieout.odata.entity_read import EntityRead
+from tieout.odata.keyset import KeysetQuery, KeysetWalk
 from tieout.odata.manifest import ExtractManifest
 from tieout.odata.query import Key, KeyType, key_filters, literal
 from tieout.staging import Folder, read_parts
@@ -141,13 +143,23 @@ def next_watermark(
 
 
 def invoice_numbers(client: SapB1Client, keys: Sequence[str]) -> dict[str, str]:
-    """DocEntry → DocNum of invoices, in as few calls as URLs allow."""
+    """DocEntry → DocNum of invoices, in as few calls as URLs and pages allow."""
     found: dict[str, str] = {}
+    decode = msgspec.json.Decoder(_NumberPage).decode
     for condition, _ in key_filters("DocEntry", [int(key) for key in keys]):
-        page = client.get_page("Invoices", {"$select": "DocEntry,DocNum", "$filter": condition, "$orderby": "DocEntry"})
-        for row in msgspec.json.decode(page)["value"]:
-            found[str(row["DocEntry"])] = str(row["DocNum"])
+        query = KeysetQuery("Invoices", "DocEntry", KeyType.INTEGER, condition, ("DocEntry", "DocNum"))
+        for page in KeysetWalk(partial(client.get_page, "Invoices"), query):
+            found |= {str(invoice.DocEntry): str(invoice.DocNum) for invoice in decode(page.body).value}
     return found
+
+
+class _Number(msgspec.Struct):
+    DocEntry: int
+    DocNum: int
+
+
+class _NumberPage(msgspec.Struct):
+    value: list[_Number]
 
 
 class _DocumentMoney(msgspec.Struct):

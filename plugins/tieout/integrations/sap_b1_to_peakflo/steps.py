@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,13 @@ from tieout.integrations.run import EntityPlan, Run
 from tieout.integrations.sap_b1_to_peakflo import pdfs, reading
 from tieout.integrations.sap_b1_to_peakflo.prepared import Prepared
 from tieout.integrations.sorting import HeldCheck, Place, Sorter, read_held, read_records
-from tieout.ledger import DeliveredFile, EntityOutcome, FileRow, Lease, Ledger, Tally
+from tieout.ledger import DeliveredFile, EntityOutcome, FileRow, Lease, Ledger, RunKey, Tally
 from tieout.mapping.compiler import compile_mapping
 from tieout.mapping.frame import MapContext
 from tieout.mapping.held import HeldReason
 from tieout.mapping.loader import load_mapping
 from tieout.mapping.model import EntityMapping
-from tieout.staging import Folder, read_parts, write_bytes_atomically
+from tieout.staging import Folder, StagedPath, read_parts, write_bytes_atomically
 from tieout.systems.sap_b1.client import SapB1Client
 
 INVOICES = "invoices"
@@ -179,7 +180,7 @@ def _prepare(
         watermark=reading.next_watermark(plan, run, manifest, ledger.watermark(scope)),
     )
     if not run.dry_run and outcome.tallies[Place.SEND].count and (last_moment or entity != INVOICE_PDFS):
-        prepared.file_name = _file_name(run, config, entity, ledger)
+        prepared.file_name = _file_name(run, config, entity, ledger, outcome.sha256)
     tallies = outcome.tallies
     if entity not in reading.DOCUMENTS:
         # These records have no total of their own in SAP: what they are worth is the mapping's to work out.
@@ -226,10 +227,16 @@ def _pdf_checks(run: Run, ledger: Ledger, staging: Folder, last_moment: bool) ->
     return [pdfs.unreadable, invoice_is_missing] if last_moment else [pdfs.unreadable]
 
 
-def _file_name(run: Run, config: SapB1ToPeakflo, entity: str, ledger: Ledger) -> str:
-    """The name for this run's file: an attempt that never began to send leaves its name to the next one."""
+def _file_name(run: Run, config: SapB1ToPeakflo, entity: str, ledger: Ledger, sha256: str) -> str:
+    """The name for this run's file.
+
+    An attempt that never began to send leaves its name to the next one, and the same bytes keep the name they had.
+    """
+    row = ledger.get_run(run.key(entity))
     for file in ledger.files_of_run(run.key(entity)):
-        if file.state == "prepared" and file.kind != "pdf":
+        if file.kind != _kind(entity) or row is None or file.created_at < row.started_at:
+            continue
+        if file.state == "prepared" or (file.sha256 == sha256 and file.state != "refused"):
             return file.file_name
     return render_name(
         config.target.file_name,
@@ -240,6 +247,11 @@ def _file_name(run: Run, config: SapB1ToPeakflo, entity: str, ledger: Ledger) ->
             "seq": ledger.next_sequence(run.scope(entity), "file"),
         },
     )
+
+
+def _kind(entity: str) -> str:
+    """What the entity's CSV is: the data themselves, or a list of them."""
+    return "manifest" if entity == INVOICE_PDFS else "data"
 
 
 def check_quality(run: Run, plans: Sequence[EntityPlan], ledger: Ledger, staging: Folder) -> dict[str, Any]:
@@ -330,15 +342,17 @@ def _deliver_entity(
             prepared = _prepare(run, config, plan, ledger, staging, client, last_moment=True)
         return {"dry_run": True, **prepared.summary()}
     with ledger.acquire(scope, holder=_holder(run)) as lease:
-        settle_leftovers(ledger, scope, to)
+        settle_leftovers(ledger, scope, to, not_of_run=run.run_id)
         if late or ledger.entity_version(scope) != prepared.base_version:
             prepared = _prepare(run, config, plan, ledger, staging, client, last_moment=late)
-        delivered = _send(run, config, prepared, ledger, lease, staging, to)
+        arrived = settle_leftovers(ledger, scope, to, of_run=run.run_id)
+        delivered = _send(run, config, prepared, arrived, ledger, lease, staging, to)
         tally = prepared.sorted.tallies[Place.SEND]
         ledger.commit_entity(
             key,
             token=lease.token,
-            base_version=prepared.base_version,
+            # What arrived by an interrupted attempt of this very run is its own work, and no other run's.
+            base_version=prepared.base_version + len(arrived),
             outcome=EntityOutcome(
                 delivered=delivered,
                 held=read_held(staging / entity / "prepared"),
@@ -355,35 +369,45 @@ def _send(
     run: Run,
     config: SapB1ToPeakflo,
     prepared: Prepared,
+    arrived: Mapping[str, FileRow],
     ledger: Ledger,
     lease: Lease,
     staging: Folder,
     to: Receiver,
 ) -> list[DeliveredFile]:
-    """Register what goes in the ledger, then send it."""
+    """Enter what goes into the ledger, then send it; what an interrupted attempt brought there is not sent again."""
     if not prepared.file_name:
         return []
-    folder = staging / prepared.entity / "prepared"
-    remote = remote_join(config.target.root, prepared.entity)
-    batches: list[list[tuple[FileRow, Any]]] = []
+    key, remote = run.key(prepared.entity), remote_join(config.target.root, prepared.entity)
+    done = [DeliveredFile(file.id, file.verification or "size", datetime.now(UTC)) for file in arrived.values()]
+    batches: list[list[tuple[FileRow, StagedPath]]] = []
     if prepared.entity == INVOICE_PDFS:
-        batches.append(pdfs.register(run.key(prepared.entity), ledger, staging / INVOICE_PDFS, remote))
+        batches.append(pdfs.register(key, ledger, staging / INVOICE_PDFS, remote, arrived))
+    path = remote_join(remote, prepared.file_name)
+    if path not in arrived:
+        batches.append([_register(key, ledger, prepared, path, staging / prepared.entity / "prepared")])
+    # One batch after the other: the manifest says that the PDFs it lists are there.
+    receipts = [receipt for batch in batches for receipt in send(ledger, lease, to, config.target, batch)]
+    return done + [DeliveredFile(receipt.file_id, receipt.verification, receipt.delivered_at) for receipt in receipts]
+
+
+def _register(
+    key: RunKey, ledger: Ledger, prepared: Prepared, remote_path: str, folder: Folder
+) -> tuple[FileRow, StagedPath]:
+    """Enter the entity's CSV with its records, so that a crash leaves a trail of what was in it."""
     row = ledger.prepare_file(
-        run.key(prepared.entity),
+        key,
         file_name=prepared.file_name,
-        remote_path=remote_join(remote, prepared.file_name),
+        remote_path=remote_path,
         local_uri=str(folder / "data.csv"),
         bytes=prepared.sorted.bytes,
         sha256=prepared.sorted.sha256,
         records=prepared.sorted.tallies[Place.SEND].count,
         control_totals=prepared.sorted.control_totals,
         records_iter=() if prepared.entity == INVOICE_PDFS else read_records(folder),
-        kind="manifest" if prepared.entity == INVOICE_PDFS else "data",
+        kind=_kind(prepared.entity),
     )
-    batches.append([(row, folder / "data.csv")])
-    # One batch after the other: the manifest says that the PDFs it lists are there.
-    receipts = [receipt for batch in batches for receipt in send(ledger, lease, to, config.target, batch)]
-    return [DeliveredFile(receipt.file_id, receipt.verification, receipt.delivered_at) for receipt in receipts]
+    return row, folder / "data.csv"
 
 
 def _holder(run: Run) -> str:

@@ -108,25 +108,25 @@ class SapB1Client:
     def _current(self, backoff: Backoff) -> StoredSession:
         with self._state:
             session = self._session
-        return session if session is not None else self._renew(None, backoff)
+        return session if session is not None else self._renew(None, backoff)[0]
 
-    def _renew(self, stale: StoredSession | None, backoff: Backoff) -> StoredSession:
-        """A session newer than `stale`: that of another worker if there is one, else by a log-in.
+    def _renew(self, stale: StoredSession | None, backoff: Backoff) -> tuple[StoredSession, bool]:
+        """A session newer than `stale`: that of another worker if there is one, else (then True) by a log-in.
 
         Log-ins are made one at a time, since Service Layer fails some of those that come together (500/299).
         """
         with self._renewing:
             with self._state:
                 session = self._session
-            if session is None or not _newer(session, stale):
-                with self._sessions.lock():
-                    stored = self._sessions.load()
-                    usable = stored is not None and _newer(stored, stale)
-                    session = stored if stored is not None and usable else self._log_in(stored, backoff)
-                with self._state:
-                    self._session = session
-                    self._own_login = 0 if usable else session.generation
-        return session
+            if session is not None and _newer(session, stale):
+                return session, False
+            with self._sessions.lock():
+                stored = self._sessions.load()
+                adopted = stored is not None and _newer(stored, stale)
+                session = stored if stored is not None and adopted else self._log_in(stored, backoff)
+            with self._state:
+                self._session = session
+            return session, not adopted
 
     def _log_in(self, old: StoredSession | None, backoff: Backoff) -> StoredSession:
         while True:
@@ -205,7 +205,8 @@ class SapB1Client:
         options = query_string(params) if params else ""
         url = f"{self.settings.root}/{path}" + (f"?{options}" if options else "")
         backoff = self._backoff(path)
-        sessions_lost = 0
+        lost = 0
+        fresh = False
         while True:
             session = self._current(backoff)
             sent = {**JSON_HEADERS, **(headers or {}), "Cookie": session.cookie}
@@ -222,29 +223,31 @@ class SapB1Client:
                 self._note_success(session, reply)
                 if whole is None or whole(reply.body):
                     return reply
-                backoff.pause("the answer broke off")
+                backoff.pause("a web page instead of data" if _is_html(reply.body) else "the answer broke off")
                 continue
             problem = read_problem(reply.status, reply.body)
             if problem.session_lost:
-                sessions_lost += 1
-                self._session_was_lost(session, sessions_lost, path, backoff)
+                if (fresh and not self._served(session)) or lost >= _SESSIONS_PER_REQUEST:
+                    raise self._drops_sessions(path)
+                lost += 1
+                log.info("The session at SAP Business One, %s, has ended; a new one is needed", self.settings.host)
+                fresh = self._renew(session, backoff)[1]
             elif problem.transient:
                 self._be_patient(session, problem, backoff)
             else:
                 raise SapError(problem.status, problem.code, problem.message, path)
 
-    def _session_was_lost(self, session: StoredSession, times: int, path: str, backoff: Backoff) -> None:
+    def _served(self, session: StoredSession) -> bool:
+        """Whether a session ever worked. One that did not is not one that expired: log-ins do not help."""
         with self._state:
-            proved = self._proved >= session.generation
-        # A session that served nobody is not one that expired: logging in again and again would not help.
-        if times > 1 and (not proved or times > _SESSIONS_PER_REQUEST):
-            raise SourceUnavailable(
-                f"SAP Business One at {self.settings.host} drops the session straight after the log-in ({path}). Check "
-                f"the session limits and the load balancer of Service Layer. Nothing of this read is used; the next "
-                f"run catches up."
-            )
-        log.info("The session at SAP Business One, %s, has ended; a new one is needed", self.settings.host)
-        self._renew(session, backoff)
+            return self._proved >= session.generation
+
+    def _drops_sessions(self, path: str) -> SourceUnavailable:
+        return SourceUnavailable(
+            f"SAP Business One at {self.settings.host} drops the session straight after the log-in ({path}). Check "
+            f"the session limits and the load balancer of Service Layer. Nothing of this read is used; the next run "
+            f"catches up."
+        )
 
     def _be_patient(self, session: StoredSession, problem: Problem, backoff: Backoff) -> None:
         log.info("SAP Business One at %s cannot serve now: %s", self.settings.host, problem)
@@ -276,7 +279,12 @@ def _newer(session: StoredSession, stale: StoredSession | None) -> bool:
 
 def _looks_complete(body: bytes) -> bool:
     """Whether a JSON body was not cut short, where the server does not say how long it is."""
-    return body.rstrip()[-1:] in (b"}", b"]")
+    return body[-64:].rstrip()[-1:] in (b"}", b"]")
+
+
+def _is_html(body: bytes) -> bool:
+    """Whether a body is a page of some proxy or portal in between."""
+    return body[:64].lstrip().startswith(b"<")
 
 
 def _number(body: bytes) -> int | None:

@@ -94,17 +94,20 @@ def entity_set(name: str) -> EntitySet:
 
 
 def window_filter(entity: EntitySet, since: date | None, until: date | None = None) -> str | None:
-    """The filter for what was changed or created on the days from `since` to before `until`.
+    """The filter for what last changed on the days from `since` to before `until`.
 
     Days are company-local dates. None without change columns, or without either end: everything is read then.
 
     >>> window_filter(entity_set("Invoices"), date(2026, 1, 5))
     "UpdateDate ge '2026-01-05' or CreationDate ge '2026-01-05'"
+    >>> window_filter(entity_set("Invoices"), date(2026, 1, 5), date(2026, 1, 6))
+    "(UpdateDate ge '2026-01-05' and UpdateDate lt '2026-01-06')"
     """
-    # A row without a date of change never matches on it, and that `eq null` may be asked is nowhere documented. So each
-    # column is compared by itself: a row that was created in the interval and changed after it is read once too often,
-    # which costs nothing (its content is known by then, or it is news), while no row is missed.
-    conditions = [_within(column, since, until) for column in entity.change_columns]
+    # A row without a date of change never matches on it, and that `eq null` may be asked is nowhere documented. Where
+    # the end is open, the date of creation finds such rows. A closed window is exactly the days of the last change: a
+    # row that was created in it and changed after it belongs to that later day's window.
+    columns = entity.change_columns if until is None else entity.change_columns[:1]
+    conditions = [_within(column, since, until) for column in columns]
     return " or ".join(condition for condition in conditions if condition) or None
 
 

@@ -1,0 +1,137 @@
+"""What must survive: attempts that die between effect and record, runs that overlap, receivers that are gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.integrations.sap_b1_to_peakflo.rehearsal import Outcome, Rehearsal
+from tieout.errors import ReceiverUnavailable, TieoutError
+from tieout.integrations.sap_b1_to_peakflo import steps
+from tieout.ledger import Ledger
+
+
+class Died(BaseException):
+    """Stands for the end of a process: nothing catches it."""
+
+
+def test_a_file_that_arrived_before_the_crash_is_not_sent_again(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*args: object, **kwargs: object) -> None:
+        raise Died
+
+    run = rehearsal.new_run(entities=("customers",))
+    with rehearsal.client() as client:
+        plans = rehearsal.read_and_prepare(run, client)
+        with monkeypatch.context() as patched, pytest.raises(Died):
+            patched.setattr(Ledger, "commit_entity", die)
+            rehearsal.deliver(run, plans, client)
+    arrived = rehearsal.received()
+    assert len(arrived) == 1
+
+    later = rehearsal.go(entities=("customers",))
+
+    assert rehearsal.received() == arrived
+    assert later.rows["customers"].delivered == 0
+    assert later.rows["customers"].duplicate == later.rows["customers"].extracted > 0
+    assert later.ties_out
+
+
+def test_a_retry_of_the_same_task_commits_what_arrived(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*args: object, **kwargs: object) -> None:
+        raise Died
+
+    run = rehearsal.new_run(entities=("customers", "invoices"))
+    with rehearsal.client() as client:
+        plans = rehearsal.read_and_prepare(run, client)
+        with monkeypatch.context() as patched, pytest.raises(Died):
+            patched.setattr(Ledger, "commit_entity", die)
+            rehearsal.deliver(run, plans, client)
+        rehearsal.deliver(run, plans, client)
+    outcome = rehearsal.close(Outcome(run), ["customers", "invoices"], {})
+
+    assert outcome.ties_out, [verdict.problem for verdict in outcome.verdicts]
+    assert len([name for name in outcome.files if name.startswith("customers/")]) == 1
+    assert len([name for name in outcome.files if name.startswith("invoices/")]) == 1
+
+
+def test_a_run_that_was_overtaken_sends_nothing_twice(rehearsal: Rehearsal) -> None:
+    slow = rehearsal.new_run(entities=("customers", "invoices", "payments"))
+    with rehearsal.client() as client:
+        plans = rehearsal.read_and_prepare(slow, client)
+        quick = rehearsal.go(entities=("customers", "invoices", "payments"))
+        before = rehearsal.received()
+        rehearsal.deliver(slow, plans, client)
+    outcome = rehearsal.close(Outcome(slow), ["customers", "invoices", "payments"], before)
+
+    assert quick.ties_out
+    assert outcome.files == {}
+    assert outcome.ties_out
+    assert outcome.rows["invoices"].duplicate == quick.rows["invoices"].delivered
+
+
+def test_an_unreachable_receiver_costs_nothing_but_time(rehearsal: Rehearsal) -> None:
+    rehearsal.sandbox.sftp.stop()
+    failed = rehearsal.go()
+
+    assert isinstance(failed.error, ReceiverUnavailable)
+    assert not failed.ties_out
+    assert rehearsal.ledger.watermark(failed.run.scope("invoices")) is None
+    assert rehearsal.held() == {}, "an outage holds no good records"
+
+    rehearsal.sandbox.sftp.start()
+    later = rehearsal.go()
+
+    assert later.error is None
+    assert later.ties_out
+    assert later.rows["invoices"].delivered > 0
+
+
+def test_one_entity_that_fails_does_not_stop_those_that_do_not_need_it(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = steps._send
+
+    def refuse_invoices(run: object, config: object, prepared: steps.Prepared, *rest: object) -> object:
+        if prepared.entity == "invoices":
+            raise TieoutError("the receiver does not like invoices today")
+        return send(run, config, prepared, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(steps, "_send", refuse_invoices)
+    outcome = rehearsal.go()
+
+    assert str(outcome.error) == "the receiver does not like invoices today"
+    problems = {verdict.entity: verdict.problem for verdict in outcome.verdicts}
+    assert problems["customers"] == problems["credit_notes"] == ""
+    assert "does not like" in problems["invoices"]
+    assert problems["payments"].startswith("Waits for invoices") and problems["invoice_pdfs"].startswith("Waits for")
+    assert outcome.keys("customers") and not outcome.keys("payments")
+
+
+def test_a_batch_that_misses_its_expectations_is_not_sent(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = rehearsal.new_run(entities=("customers", "credit_notes"))
+    before = rehearsal.received()
+    with rehearsal.client() as client:
+        plans = rehearsal.read_and_prepare(run, client)
+        verdicts = {"customers": {"may_go": True}, "credit_notes": {"may_go": False}}
+        rehearsal.ledger.fail_run(run.key("credit_notes"), "The batch of credit_notes was not sent: too odd.")
+        monkeypatch.setattr(steps, "check_quality", lambda *args: verdicts)
+        rehearsal.deliver(run, plans, client)
+    outcome = rehearsal.close(Outcome(run), ["customers", "credit_notes"], before)
+
+    assert outcome.keys("customers") and not outcome.keys("credit_notes")
+    assert {verdict.entity: verdict.problem for verdict in outcome.verdicts}["credit_notes"].endswith("too odd.")
+    assert rehearsal.ledger.watermark(run.scope("credit_notes")) is None
+
+
+def test_a_cleared_run_that_runs_again_sends_nothing_twice(rehearsal: Rehearsal) -> None:
+    first = rehearsal.go(entities=("customers", "invoices"))
+    again = rehearsal.go(**{name: getattr(first.run, name) for name in ("run_id", "stamp", "entities")})
+
+    assert again.files == {}
+    assert again.ties_out
+    assert replace(again.run) == first.run

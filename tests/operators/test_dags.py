@@ -1,0 +1,174 @@
+"""The DAGs as Airflow reads them: light to import, shaped like the business process, retried by error class."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.airflow_home import airflow_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What a DAG file may bring into memory beyond `airflow.sdk`: pydantic and PyYAML come with Airflow itself.
+ALLOWED = {"tieout", "airflow"}
+HEAVY = ("pandas", "pyarrow", "numpy", "great_expectations", "lxml", "asyncssh", "urllib3", "msgspec", "paramiko")
+
+IMPORT_DAG = """
+import json, sys
+import airflow.sdk
+from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, ExceptionRetryPolicy, Param, RetryRule
+from airflow.sdk import TriggerRule, task_group
+before = set(sys.modules)
+import runpy
+runpy.run_path(sys.argv[1])
+new = {name.split(".")[0] for name in set(sys.modules) - before}
+print(json.dumps(sorted(new - set(sys.stdlib_module_names))))
+"""
+
+DESCRIBE = """
+import json, os, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(dag_folder=sys.argv[1], bundle_path=sys.argv[1], bundle_name="dags-folder")
+found = {}
+for dag_id, dag in bag.dags.items():
+    found[dag_id] = {
+        "tasks": {
+            task.task_id: {
+                "upstream": sorted(task.upstream_task_ids),
+                "is_setup": task.is_setup,
+                "is_teardown": task.is_teardown,
+                "pool": task.pool,
+                "retries": task.retries,
+                "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
+            }
+            for task in dag.tasks
+        },
+        "params": {name: dag.params.get_param(name).schema for name in dag.params},
+        "timetable": type(dag.timetable).__name__,
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "tags": sorted(dag.tags),
+        "doc_md": dag.doc_md,
+    }
+print("RESULT" + json.dumps({"errors": {str(k): v for k, v in bag.import_errors.items()}, "dags": found}))
+"""
+
+
+def python(code: str, *arguments: str, env: dict[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=env, capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def describe(env: dict[str, str]) -> dict[str, Any]:
+    output = python(DESCRIBE, str(ROOT / "dags"), env=env)
+    found: dict[str, Any] = json.loads(output.rpartition("RESULT")[2])
+    return found
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    return airflow_environment(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "dags").glob("*.py")), ids=lambda path: path.stem)
+def test_a_dag_file_imports_nothing_heavy(path: Path, env: dict[str, str]) -> None:
+    new = set(json.loads(python(IMPORT_DAG, str(path), env=env).splitlines()[-1]))
+
+    assert not new & set(HEAVY)
+    assert new <= ALLOWED, f"{path.name} imports {sorted(new - ALLOWED)} beyond airflow.sdk"
+
+
+def test_the_dag_reads_like_the_business_process(env: dict[str, str]) -> None:
+    found = describe(env)
+    assert found["errors"] == {}
+    dag = found["dags"]["sap_b1_to_peakflo"]
+    tasks = dag["tasks"]
+
+    assert set(tasks) == {
+        "open_run", "login", "entity.extract", "entity.prepare", "quality_gate", "deliver", "tie_out", "logout",
+    }  # fmt: skip
+    assert tasks["login"]["is_setup"] and tasks["logout"]["is_teardown"]
+    assert tasks["entity.extract"]["pool"] == "sap_b1" and tasks["deliver"]["pool"] == "sftp"
+    assert tasks["tie_out"]["trigger_rule"] == tasks["quality_gate"]["trigger_rule"] == "all_done"
+    assert tasks["deliver"]["trigger_rule"] == "all_success"
+    assert tasks["tie_out"]["upstream"] == ["deliver"]
+    assert tasks["tie_out"]["retries"] == 0
+    assert dag["timetable"] == "CronDataIntervalTimetable"
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+    assert "tieout" in dag["tags"]
+    assert "Every run ties out" in dag["doc_md"]
+
+
+def test_the_form_of_conf(env: dict[str, str]) -> None:
+    params = describe(env)["dags"]["sap_b1_to_peakflo"]["params"]
+
+    assert {"dry_run", "entities", "full_refresh", "held_only"} <= set(params)
+    assert params["dry_run"]["type"] == params["held_only"]["type"] == "boolean"
+    assert params["entities"]["items"]["enum"] == [
+        "customers", "contacts", "invoices", "invoice_pdfs", "payments", "credit_notes", "taxes", "chart_of_accounts",
+        "inventory",
+    ]  # fmt: skip
+
+
+def test_each_instance_is_a_dag_and_a_broken_one_says_so(tmp_path: Path, env: dict[str, str]) -> None:
+    include = tmp_path / "include"
+    folder = include / "integrations" / "sap_b1_to_peakflo"
+    folder.mkdir(parents=True)
+    default = (ROOT / "include/integrations/sap_b1_to_peakflo/default.yaml").read_text()
+    (folder / "default.yaml").write_text(default)
+    (folder / "berlin.yaml").write_text(default.replace("source: sap_b1\n", "source: sap_b1_berlin\n"))
+    (folder / "off.yaml").write_text(default + "\nenabled: false\n")
+    (folder / "oslo.yaml").write_text(default.replace("lookback_days: 3", "lookback_days: soon"))
+
+    found = describe({**env, "TIEOUT_INCLUDE": str(include)})
+
+    assert found["errors"] == {}
+    assert set(found["dags"]) == {"sap_b1_to_peakflo", "sap_b1_to_peakflo__berlin", "sap_b1_to_peakflo__oslo"}
+    broken = found["dags"]["sap_b1_to_peakflo__oslo"]
+    assert list(broken["tasks"]) == ["read_configuration"]
+    assert "oslo.yaml, line 13, source.lookback_days" in broken["doc_md"]
+
+
+RETRY = """
+import json
+from tieout import errors
+from tieout.operators.dags import RETRY_BY_ERROR_CLASS as policy
+decide = lambda error: policy.evaluate(error, 1, 3).action.value
+held = {"reason_code": "X", "fix_hint": ""}
+cases = {
+    "SourceUnavailable": errors.SourceUnavailable(""), "ReceiverUnavailable": errors.ReceiverUnavailable(""),
+    "CredentialsRejected": errors.CredentialsRejected(""), "HostKeyMismatch": errors.HostKeyMismatch(""),
+    "ConfigurationInvalid": errors.ConfigurationInvalid(""), "BadRecord": errors.BadRecord("", **held),
+    "DoesNotTieOut": errors.DoesNotTieOut(""), "ContractBroken": errors.ContractBroken(""), "OSError": OSError(),
+}
+print("RESULT" + json.dumps({name: decide(error) for name, error in cases.items()}))
+"""
+
+
+def test_only_outages_are_tried_again(env: dict[str, str]) -> None:
+    decisions = json.loads(python(RETRY, env=env).rpartition("RESULT")[2])
+
+    assert {name for name, action in decisions.items() if action == "default"} == {
+        "SourceUnavailable", "ReceiverUnavailable", "OSError",
+    }  # fmt: skip
+    assert {action for name, action in decisions.items() if action != "default"} == {"fail"}
+
+
+def test_the_provider_is_known_to_airflow(env: dict[str, str]) -> None:
+    code = (
+        "from airflow.providers_manager import ProvidersManager\n"
+        "manager = ProvidersManager()\n"
+        "print('RESULT', 'sap_b1' in manager.hooks, manager.hooks['sap_b1'].hook_name)"
+    )
+
+    assert "RESULT True SAP Business One Service Layer" in python(code, env=env)
+    assert os.environ.get("AIRFLOW_HOME") != env["AIRFLOW_HOME"]
