@@ -27,8 +27,8 @@ test: setup  ## Run all tests, those with real Airflow and real servers included
 start: setup  ## Sandbox and Airflow's UI at http://localhost:8080, until Ctrl-C
 	@$(PY) scripts/start.py
 
-bench: setup  ## Measure throughput and memory
-	@for file in benchmarks/*_bench.py; do $(PY) -m "benchmarks.$$(basename "$$file" .py)"; done
+bench: setup  ## Measure speed and memory beside other tools, and write docs/benchmarks.md
+	@$(PY) -m benchmarks
 
 lint: setup  ## Check style and formatting
 	@$(PY) -m ruff check .

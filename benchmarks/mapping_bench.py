@@ -1,6 +1,6 @@
 """How fast pages of invoices become CSV: Tieout beside pandas and polars.
 
-Run with `PYTHONPATH=plugins python -m benchmarks.mapping_bench`. The same pages, in memory, go through
+The same pages, in memory, go through
 
 - **tieout**: `odata.pages` (JSON to exact decimals, the original bytes of each record kept) and the mapping of invoices
   with its checks, fingerprints and totals, to the bytes of the file;
@@ -8,8 +8,8 @@ Run with `PYTHONPATH=plugins python -m benchmarks.mapping_bench`. The same pages
 - **polars**: `read_json`, `explode` and `unnest` of records and lines, `write_csv`.
 
 pandas and polars do less: their amounts are floats, they check and fingerprint nothing, keep no original bytes, and
-write each property as it is. Each way is timed alone, best of several rounds, on the columns of the invoice file.
-Like real ones, the records carry properties that nobody asked for: 40 per header and 30 per line, all null.
+write each property as it is. Like real ones, the records carry properties that nobody asked for: 40 per header and 30
+per line, all null.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from __future__ import annotations
 import io
 import json
 import random
-import time
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import Row, ratio, side_by_side, spread
 from tieout.mapping.compiler import compile_mapping
 from tieout.mapping.frame import MapContext
 from tieout.mapping.loader import load_mapping
 from tieout.odata.pages import PageReader
 
+TITLE = "Mapping"
 MAPPING = Path(__file__).parents[1] / "include/mappings/sap_b1_to_peakflo/invoices.yaml"
-PAGES, RECORDS, LINES, ROUNDS = 10, 500, 5, 3
+RECORDS, LINES = 500, 5
 
 HEADER = [
     "DocEntry",
@@ -114,7 +116,7 @@ def invoice(number: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-def make_pages(pages: int = PAGES, records: int = RECORDS) -> list[bytes]:
+def make_pages(pages: int, records: int = RECORDS) -> list[bytes]:
     """Pages as the Service Layer sends them."""
     chance = random.Random(1)
     return [
@@ -166,36 +168,34 @@ def with_polars(pages: list[bytes]) -> int:
     return size
 
 
-def best_of(rounds: int, work: Callable[[], int]) -> tuple[float, int]:
-    """Seconds of the fastest round, and what it returned."""
-    best, result = float("inf"), 0
-    for _ in range(rounds):
-        start = time.perf_counter()
-        result = work()
-        best = min(best, time.perf_counter() - start)
-    return best, result
+def run(*, quick: bool = False) -> list[Row]:
+    """One row per way; `times as long` is the median of the rounds' ratios to Tieout's time."""
+    count, rounds = (1, 1) if quick else (10, 7)
+    pages = make_pages(count, 50 if quick else RECORDS)
+    sizes: dict[str, int] = {}
 
+    def way(name: str, work: Callable[[list[bytes]], int]) -> Callable[[], None]:
+        def measured() -> None:
+            sizes[name] = work(pages)
 
-def run() -> list[dict[str, Any]]:
-    """One row per way: seconds, lines per second, and how many times as fast as tieout's way each is the other way."""
-    pages = make_pages()
-    rows: list[dict[str, Any]] = []
-    for name, work in (("tieout", with_tieout), ("pandas", with_pandas), ("polars", with_polars)):
-        seconds, size = best_of(ROUNDS, lambda work=work: work(pages))  # type: ignore[misc]
-        rows.append(
-            {
-                "name": name,
-                "seconds": round(seconds, 3),
-                "lines_per_second": round(PAGES * RECORDS * LINES / seconds),
-                "input_bytes": sum(map(len, pages)),
-                "output_bytes": size,
-            }
-        )
-    for row in rows:
-        row["tieout_is_times_as_fast"] = round(row["seconds"] / rows[0]["seconds"], 2)
-    return rows
+        return measured
 
-
-if __name__ == "__main__":
-    for row in run():
-        print(json.dumps(row))
+    ways = {
+        "tieout": way("tieout", with_tieout),
+        "pandas": way("pandas", with_pandas),
+        "polars": way("polars", with_polars),
+    }
+    seconds = side_by_side(ways, rounds)
+    lines = count * (50 if quick else RECORDS) * LINES
+    return [
+        {
+            "way": name,
+            "lines": lines,
+            "JSON MB": round(sum(map(len, pages)) / 1e6, 1),
+            "CSV MB": round(sizes[name] / 1e6, 1),
+            **spread(seconds[name]),
+            "lines/s": round(lines / statistics.median(seconds[name])),
+            "times as long": round(ratio(seconds, name, "tieout"), 2),
+        }
+        for name in ways
+    ]

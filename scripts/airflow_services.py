@@ -99,6 +99,7 @@ class Component:
         self._command = [str(PYTHON), "-m", "airflow", *arguments]
         self._env = dict(env)
         self._process: subprocess.Popen[bytes] | None = None
+        self._sessions: set[int] = set()
 
     @property
     def pid(self) -> int | None:
@@ -110,14 +111,29 @@ class Component:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it, once more if it has run before; output is appended to the log."""
+        """Start it, once more if it has run before; output is appended to the log.
+
+        A scheduler that was killed leaves its fork server and workers behind: they go first.
+        """
+        self.kill_left_behind()
         launch = [str(PYTHON), "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *self._command]
         with open(self.log, "ab") as sink:
             # A session of its own: Ctrl-C in the terminal reaches us, and we stop the children in order.
             self._process = subprocess.Popen(
                 launch, env=self._env, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
             )
+        self._sessions.add(self._process.pid)
         self.restarts += 1
+
+    def kill_left_behind(self) -> None:
+        """Kill what earlier processes of this component started and did not take with them."""
+        left = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+                if os.getsid(process.pid) in self._sessions and process.pid != self.pid:
+                    process.kill()
+                    left.append(process)
+        psutil.wait_procs(left, timeout=STOP_PATIENCE)
 
     def family(self) -> list[psutil.Process]:
         """The process and all its descendants."""
@@ -242,6 +258,8 @@ class AirflowServices:
                 process.kill()
         for component in self.components.values():
             component.reap()
+            component.kill_left_behind()
+        psutil.wait_procs(alive, timeout=STOP_PATIENCE)
         if self._supervisor:
             self._supervisor.join()
         self._http.clear()

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tieout.config import SapB1ToPeakflo, load_instance, split_dag_id
 from tieout.errors import ConfigurationInvalid
+
+if TYPE_CHECKING:
+    from tieout.odata.entity_read import EntityRead
+    from tieout.systems.sap_b1.client import SapB1Client
 
 
 def preview(dag_id: str, entity: str, limit: int) -> list[dict[str, Any]]:
@@ -43,7 +52,6 @@ def _sap_b1(integration: str, name: str, config: SapB1ToPeakflo, entity: str, li
     from tieout.integrations.sap_b1_to_peakflo import reading, steps
     from tieout.mapping.compiler import compile_mapping
     from tieout.mapping.frame import MapContext
-    from tieout.odata.pages import PageReader
     from tieout.systems.sap_b1.client import SapB1Client
     from tieout.systems.sap_b1.sessions import MemorySessionStore
 
@@ -53,13 +61,8 @@ def _sap_b1(integration: str, name: str, config: SapB1ToPeakflo, entity: str, li
     read = reading.entity_read(mapping, EntityPlan(entity, "all"), [])
     client = SapB1Client(sap_b1_settings(config.connections.source), MemorySessionStore())
     try:
-        options = {"$orderby": read.key, "$top": str(limit), **({"$filter": read.filter} if read.filter else {})}
-        reader = PageReader(
-            read.staged(), entity=read.entity_set, key=read.record_key or read.key, record_path=read.record_path
-        )
-        page = reader.read(client.get_page(read.entity_set, options))
-        table = page.table.slice(0, limit)
-        compiled = compile_mapping(mapping, page.custom_fields)
+        custom_fields, table = _first_records(client, read, limit, with_pdfs=entity == steps.INVOICE_PDFS)
+        compiled = compile_mapping(mapping, custom_fields)
         context = MapContext(
             lookups={steps.INVOICE_NUMBERS: lambda keys: reading.invoice_numbers(client, keys)},
             settings={"local_currency": config.source.local_currency},
@@ -68,6 +71,40 @@ def _sap_b1(integration: str, name: str, config: SapB1ToPeakflo, entity: str, li
     finally:
         client.logout()
         client.close()
+
+
+def _first_records(
+    client: SapB1Client, read: EntityRead, limit: int, *, with_pdfs: bool
+) -> tuple[dict[str, list[str]], pa.Table]:
+    """As many records as are asked for, page by page, with their custom fields per level."""
+    from tieout.integrations.sap_b1_to_peakflo import pdfs
+    from tieout.odata.keyset import KeysetWalk
+    from tieout.odata.pages import PageReader
+    from tieout.staging import conform, union_schema
+
+    reader = PageReader(
+        read.staged(), entity=read.entity_set, key=read.record_key or read.key, record_path=read.record_path
+    )
+    tables: list[pa.Table] = []
+    custom_fields: dict[str, set[str]] = {}
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
+        for page in KeysetWalk(partial(client.get_page, read.entity_set), read.query()):
+            parsed = reader.read(page.body, page.label)
+            table = parsed.table.slice(0, limit - sum(each.num_rows for each in tables))
+            if with_pdfs:
+                # Only invoices that have an attachment, and few of them at a time: each PDF is fetched.
+                table = parsed.table.filter(pc.is_valid(parsed.table["AttachmentEntry"])).slice(0, limit)
+                table = pdfs.fetch(client, table, Path(folder), pool)
+            tables.append(table)
+            for level, names in parsed.custom_fields.items():
+                custom_fields.setdefault(level, set()).update(names)
+            if sum(each.num_rows for each in tables) >= limit:
+                break
+    if not tables:
+        return {}, reader.read(b'{"value": []}').table
+    schema = union_schema([table.schema for table in tables])
+    named = {level: sorted(names) for level, names in custom_fields.items()}
+    return named, pa.concat_tables([conform(table, schema) for table in tables]).slice(0, limit)
 
 
 def _rows(header: list[str], mapped: Any, table: pa.Table) -> list[dict[str, Any]]:

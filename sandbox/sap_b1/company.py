@@ -54,7 +54,7 @@ class Company:
         self.lock = threading.RLock()
         self.tables = {name: Table(entity) for name, entity in ENTITY_SETS.items()}
         self.planted: dict[str, list[int]] = {}
-        self._files: dict[tuple[int, str], list[str]] = {}
+        self._files: dict[tuple[int, str], list[str] | bytes] = {}
 
     def __repr__(self) -> str:
         return f"Company({self.database!r}, {self.counts()})"
@@ -385,8 +385,17 @@ class Company:
         with self.lock:
             lines = self.tables["Attachments2"].rows[entry]["Attachments2_Lines"]
             name = file_name or f"{lines[0]['FileName']}.{lines[0]['FileExtension']}"
-            text = self._files[(entry, name)]
-        return name, PNG if name.lower().endswith(".png") else one_page_pdf(text)
+            content = self._files[(entry, name)]
+        if isinstance(content, bytes):
+            return name, content
+        return name, PNG if name.lower().endswith(".png") else one_page_pdf(content)
+
+    def replace_attachment(self, entry: int, file_name: str, content: bytes) -> None:
+        """Puts other bytes in the place of an attached file, as somebody might in the attachments folder."""
+        with self.lock:
+            if (entry, file_name) not in self._files:
+                raise KeyError(file_name)
+            self._files[(entry, file_name)] = content
 
     def _next_number(self, entity_set: str) -> int:
         """The next DocNum: numbers of a series ascend with the keys."""

@@ -53,6 +53,12 @@ CASES = [
     ),
     pytest.param(payment(TransferSum=D(0)), "0.00", [("", "0.00")], id="nothing at all is one row"),
     pytest.param(
+        payment(TransferSum=D("57663.59"), PaymentInvoices=[applied(11, "57663.59", "64070.66")]),
+        "57663.59",
+        [("1011", "57663.59")],
+        id="local money for a foreign invoice",
+    ),
+    pytest.param(
         payment(
             TransferSum=D(1),
             CashSum=D(2),

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from tieout.errors import ContractBroken
 from tieout.odata import pages
 from tieout.odata.custom_fields import discover
+from tieout.odata.decoding import NotFast
 from tieout.odata.exact import number_text
 from tieout.odata.layout import MONEY, staged_schema
-from tieout.odata.pages import PageReader, _NotFast
+from tieout.odata.pages import PageReader
 from tieout.odata.schema import FieldType, RecordSchema
 
 TEXT, NUMBER, INTEGER, DATE = FieldType.TEXT, FieldType.NUMBER, FieldType.INTEGER, FieldType.DATE
@@ -342,7 +343,7 @@ def test_fast_and_exact_agree(page: bytes) -> None:
     reader = PageReader(SCHEMA, entity="Invoices", key="DocEntry")
     try:
         fast, fast_custom = reader._fast(page, discover(page))
-    except (_NotFast, pa.ArrowInvalid, msgspec.ValidationError):
+    except (NotFast, pa.ArrowInvalid, msgspec.ValidationError):
         fast, fast_custom = None, None
     try:
         exact, exact_custom = reader._exact(page, "")

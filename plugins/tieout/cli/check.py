@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tieout.cli.airflow_home import use_airflow
-from tieout.cli.output import note, print_json, print_table
+from tieout.cli.output import note, print_json, print_table, stdout_for_the_answer
 from tieout.config import include_folder
 from tieout.errors import ConfigurationInvalid
 from tieout.health import (
@@ -39,10 +39,11 @@ def check(arguments: argparse.Namespace) -> int:
     used = connections_in_use(include_folder(), integration=arguments.integration, instance=arguments.instance)
     if not used:
         note(f"No enabled instance in {include_folder() / 'integrations'} fits; only the ledger is checked.")
-    use_airflow()
-    probes = [_ledger_probe(), *(_probe(use) for use in used)]
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(lambda probe: probe(), probes))
+    with stdout_for_the_answer():
+        use_airflow()
+        probes = [_ledger_probe(), *(_probe(use) for use in used)]
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            found = list(pool.map(lambda probe: probe(), probes))
     rows = [health.as_json() for health in found]
     if arguments.json:
         print_json(rows)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -46,6 +47,13 @@ def cell(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(cell(item) for item in value)
     return "".join(char if char.isprintable() else " " for char in str(value))
+
+
+@contextlib.contextmanager
+def stdout_for_the_answer() -> Iterator[None]:
+    """What others print inside the block, such as Airflow's log lines, goes to stderr."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
 
 
 def note(sentence: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tieout.cli.airflow_home import airflow_command, trigger
 from tieout.cli.book import filters, open_ledger
-from tieout.cli.output import note, print_json
+from tieout.cli.output import note, print_json, stdout_for_the_answer
 from tieout.errors import TieoutError
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def _replay_of(integration: str, instance: str, rows: Sequence[HeldRow]) -> Repl
 
 
 def _trigger(item: Replay) -> dict[str, Any]:
-    run = trigger(item.dag_id, item.conf)
+    with stdout_for_the_answer():
+        run = trigger(item.dag_id, item.conf)
     if run.paused:
         note(f"{run.dag_id} is paused: the run waits until `bin/airflow dags unpause {run.dag_id}`.")
     if not run.scheduler_alive:

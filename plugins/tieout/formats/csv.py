@@ -61,10 +61,20 @@ def quote(values: pa.Array, dialect: CsvDialect = RFC_4180) -> pa.Array:
     values = pc.fill_null(values, "")
     if dialect.quoting == "all":
         return _quoted(values)
-    special = pc.match_substring_regex(values, f'["\r\n{re.escape(dialect.delimiter)}]')
-    if not pc.any(special).as_py():
+    special = f'"\r\n{dialect.delimiter}'
+    if not has_any(values, special):
         return values
+    special = pc.match_substring_regex(values, f"[{re.escape(special)}]")
     return pc.replace_with_mask(values, special, _quoted(values.filter(special)))
+
+
+def has_any(values: pa.Array, characters: str) -> bool:
+    """Whether any of these characters occurs in a string array; much sooner told than in which of the values.
+
+    Values that are null may count, if there are bytes behind them.
+    """
+    data = bytes(content(values))
+    return any(character.encode() in data for character in characters)
 
 
 def join(columns: Sequence[pa.Array], dialect: CsvDialect = RFC_4180) -> pa.Array:

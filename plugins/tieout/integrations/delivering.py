@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tieout.config import SftpFolder
 from tieout.delivery import DeliveryOptions, OutgoingFile, Receipt, SftpSession, SftpTarget
+from tieout.errors import TieoutError
 from tieout.ledger import FileRow, Lease, Ledger, Scope
 from tieout.staging import StagedPath
 
@@ -26,6 +27,7 @@ class Receiver:
 
     target: Callable[[], SftpTarget]
     _session: SftpSession | None = field(default=None, repr=False)
+    _refused: TieoutError | None = field(default=None, repr=False)
 
     def session(self) -> SftpSession:
         """The one connection of this task.
@@ -35,9 +37,16 @@ class Receiver:
             HostKeyMismatch: it is not the pinned one.
             CredentialsRejected: it refused us.
         """
+        if self._refused is not None:
+            # Asking again for the next entity would only wait again, or lock the account.
+            raise self._refused
         if self._session is None:
             session = SftpSession(self.target())
-            session.__enter__()
+            try:
+                session.__enter__()
+            except TieoutError as error:
+                self._refused = error
+                raise
             self._session = session
         return self._session
 
@@ -162,4 +171,12 @@ def send(
         create_directories=folder.create_directories,
         directory_mode=folder.directory_mode,
     )
-    return receiver.session().deliver(outgoing, options, LedgerJournal(ledger, lease))
+    journal = LedgerJournal(ledger, lease)
+    receipts = receiver.session().deliver(outgoing, options, journal)
+    # Where the same bytes stood under the final name, nothing was sent and the engine had nothing to announce.
+    found = {receipt.file_id: receipt.verification for receipt in receipts if receipt.outcome == "already_there"}
+    unannounced = [row.id for row in map(ledger.get_file, found) if row is not None and row.state == "prepared"]
+    if unannounced:
+        journal.sending({file_id: each.temp_path for each in outgoing if (file_id := each.file_id) in unannounced})
+        journal.verified({file_id: found[file_id] for file_id in unannounced})
+    return receipts

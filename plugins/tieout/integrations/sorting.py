@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, Inexact
 from enum import IntEnum
@@ -83,6 +83,7 @@ class Sorter:
         scope: Whose records these are.
         resend: Send also what was delivered before with the same content.
         also_held: Rules that look beyond the record itself.
+        send_anyway: Keys that go into the file although their content was delivered before.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Sorter:
         *,
         resend: bool = False,
         also_held: Sequence[HeldCheck] = (),
+        send_anyway: Container[str] = (),
     ) -> None:
         self._compiled = compiled
         self._context = context
@@ -101,6 +103,7 @@ class Sorter:
         self._scope = scope
         self._resend = resend
         self._also_held = also_held
+        self._send_anyway = send_anyway
         self._open = set(ledger.open_held_keys(scope))
 
     def sort(self, batches: Iterable[pa.RecordBatch], folder: Folder) -> Sorted:
@@ -145,7 +148,7 @@ class Sorter:
         if not self._resend:
             delivered = self._ledger.fingerprints(self._scope, keys)
             for position, fingerprint in enumerate(mapped.fingerprints.to_pylist()):
-                if delivered.get(keys[position]) == fingerprint:
+                if delivered.get(keys[position]) == fingerprint and keys[position] not in self._send_anyway:
                     places[position] = Place.DUPLICATE
         for position in mapped.excluded:
             places[position] = Place.EXCLUDED

@@ -80,7 +80,8 @@ def _files_disagree(run: Run, row: RunRow, ledger: Ledger) -> str:
         # A run that was cleared and run again answers for what it sent this time.
         if file.state == "delivered" and file.created_at >= row.started_at
     ]
-    data = [file for file in files if file.kind == "data"]
+    # Where many files are listed in a manifest, the manifest is what says how many records they are.
+    data = [file for file in files if file.kind == "manifest"] or [file for file in files if file.kind == "data"]
     records = sum(file.records for file in data)
     if records != row.delivered:
         return f"the ledger says {row.delivered} records were delivered, its files hold {records}"
@@ -115,7 +116,7 @@ def report(verdicts: Sequence[Verdict]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    lines += [f"{verdict.entity}: {verdict.problem}" for verdict in verdicts if verdict.problem]
+    lines += _problems(verdicts)
     return "\n".join(lines)
 
 
@@ -142,6 +143,15 @@ def raise_unless_all_tie_out(verdicts: Sequence[Verdict]) -> None:
     Raises:
         DoesNotTieOut: names each such entity and why.
     """
-    problems = [f"{verdict.entity}: {verdict.problem}" for verdict in verdicts if verdict.problem]
+    problems = _problems(verdicts)
     if problems:
         raise DoesNotTieOut("The run does not tie out. " + " | ".join(problems))
+
+
+def _problems(verdicts: Sequence[Verdict]) -> list[str]:
+    """Each problem once, with the entities that have it."""
+    entities: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.problem:
+            entities.setdefault(verdict.problem, []).append(verdict.entity)
+    return [f"{', '.join(names)}: {problem}" for problem, names in entities.items()]

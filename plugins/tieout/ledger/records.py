@@ -24,6 +24,20 @@ class RecordStore(Database):
         """Labels, such as invoice numbers, of delivered records, by source key."""
         return self._of_records(scope, keys, records.c.label)
 
+    def not_in_a_manifest(self, scope: Scope) -> set[str]:
+        """Keys of records that were delivered as files of their own and that no delivered manifest lists yet.
+
+        An attempt that is interrupted between its files and their manifest leaves such records.
+        """
+        query = (
+            select(records.c.source_key)
+            .join(scopes, scopes.c.id == records.c.scope_id)
+            .join(files, files.c.id == records.c.file_id)
+            .where(*by_scope(scopes, scope), files.c.kind == "data")
+        )
+        with self._reading() as connection:
+            return set(connection.execute(query).scalars())
+
     def _of_records(self, scope: Scope, keys: Sequence[str], column: Column[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         with self._reading() as connection:

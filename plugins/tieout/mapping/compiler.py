@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tieout.formats.csv import RFC_4180, CsvDialect, content, end_lines, header_line, join, quote
+from tieout.formats.csv import RFC_4180, CsvDialect, content, end_lines, has_any, header_line, join, quote
 from tieout.mapping.catalog import Catalog
 from tieout.mapping.checks import run_check
 from tieout.mapping.expressions import Evaluator, Values
@@ -26,7 +26,7 @@ from tieout.mapping.totals import FileTotals, file_totals
 from tieout.odata.layout import KEY
 from tieout.odata.schema import HEADER, FieldType
 
-CUT_OFF = "[\x00\x1a]"
+CUT_OFF = "\x00\x1a"
 """NUL and Ctrl-Z end the text, or the whole file, for many readers: what follows would be lost in silence.
 Other control characters are passed on as they are: they are legal in a CSV value and change no other value."""
 
@@ -183,21 +183,23 @@ class _BatchMapper:
         table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
         prepare = self.mapping.source.prepare
         if prepare:
-            table = PREPARATIONS[prepare](table, self.held)
+            table = PREPARATIONS[prepare](table, self.held, context)
         self.frame = Frame(table, self.mapping.source.lines)
         self.evaluator = Evaluator(compiled.catalog, self.frame, context, self.held)
 
     def run(self) -> MappedBatch:
         rendered = [self._rendered(column) for column in self.mapping.columns]
         custom = [self._custom(field) for field in self.compiled.custom]
-        rows = end_lines(join(self._segments([*rendered, *custom]), self.compiled.dialect), self.compiled.dialect)
+        fixed = self._segments(rendered)
+        rows = end_lines(join([*fixed, *self._segments(custom)], self.compiled.dialect), self.compiled.dialect)
         currency, amount = self._money()
-        self._run_checks()
+        labels = self._labels()
+        self._run_checks(labels)
         excluded = self._excluded()
         return MappedBatch(
             keys=self.frame.column(KEY, pa.string()),
-            labels=self._labels(),
-            fingerprints=self._fingerprints(rendered, custom),
+            labels=labels,
+            fingerprints=self._fingerprints(fixed, custom),
             currency=currency,
             amount=amount,
             excluded=excluded,
@@ -252,12 +254,11 @@ class _BatchMapper:
         amount = self.evaluator.value(totals.amount)
         return pc.fill_null(currency.array, ""), pc.fill_null(amount.array, 0)
 
-    def _fingerprints(self, rendered: Sequence[Values], custom: Sequence[Values]) -> pa.Array:
+    def _fingerprints(self, fixed: Sequence[pa.Array], custom: Sequence[Values]) -> pa.Array:
         """Hashes the fixed columns and `name=value` of the custom fields that are not empty.
 
         Parts end with a bare line feed, which a CSV value never has outside quotes, so no two contents read the same.
         """
-        fixed = self._segments(rendered)
         named = [
             Values(_named(field.column, values.array), values.level, FieldType.TEXT)
             for field, values in zip(self.compiled.custom, custom, strict=True)
@@ -278,8 +279,7 @@ class _BatchMapper:
 
     # --- records that do not go
 
-    def _run_checks(self) -> None:
-        labels = self._labels()
+    def _run_checks(self, labels: pa.Array) -> None:
 
         def called(record: int) -> str:
             label = labels[record].as_py()
@@ -312,7 +312,9 @@ class _BatchMapper:
             self.held.add(record, reason)
 
     def _hold_cut_off(self, column: str, values: Values) -> None:
-        for record in self._records(values, to_mask(pc.match_substring_regex(values.array, CUT_OFF))):
+        if not has_any(values.array, CUT_OFF):
+            return
+        for record in self._records(values, to_mask(pc.match_substring_regex(values.array, f"[{CUT_OFF}]"))):
             reason = HeldReason(
                 INVALID_CHARACTER,
                 f"{column} holds an invisible control character (NUL or Ctrl-Z) that cuts the text off for a receiver.",

@@ -45,12 +45,19 @@ class Evaluator:
         self.held = held
         self.entity = catalog.mapping.entity
         self._values: dict[str, Values] = {}
+        self._by_name: dict[tuple[str, str | None], Values] = {}
         self._money: dict[tuple[str, Level], Money] = {}
 
     # --- values
 
     def value(self, name: str, within: str | None = None) -> Values:
         """The value that `name` stands for."""
+        known = self._by_name.get((name, within))
+        if known is None:
+            known = self._by_name[name, within] = self._value(name, within)
+        return known
+
+    def _value(self, name: str, within: str | None) -> Values:
         found = self.catalog.resolve(name, within=within)
         if found is None:
             raise KeyError(f"{name!r} is not a name of the mapping {self.entity}")

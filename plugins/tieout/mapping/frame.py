@@ -155,13 +155,16 @@ class Elements:
 
 def to_mask(values: pa.Array) -> np.ndarray:
     """A boolean array as numpy mask; null is false."""
-    mask: np.ndarray = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    mask: np.ndarray = (pc.fill_null(values, False) if values.null_count else values).to_numpy(zero_copy_only=False)
     return mask
 
 
 def _one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if not isinstance(column, pa.ChunkedArray):
         return column
+    if column.num_chunks == 1:
+        # Combining would copy it, the original bytes of the records too.
+        return column.chunk(0)
     combined = column.combine_chunks()
     if isinstance(combined, pa.ChunkedArray):
         return pa.concat_arrays(combined.chunks)

@@ -5,7 +5,9 @@ applied amounts per paid document in `PaymentInvoices`, both in local currency (
 (`AppliedFC`).
 The rules, in order:
 
-1. A payment is foreign when any `AppliedFC` or `CashSumFC` is not zero. Else everything is taken as it stands.
+1. A payment is foreign when its currency is not the company's local one and any `AppliedFC` or `CashSumFC` is not zero.
+   Else everything is taken as it stands: a payment in local currency may well pay a foreign invoice, and then its
+   `AppliedFC` is the invoice's money and not its own.
 2. Applied amounts of a foreign payment are its `AppliedFC`; its cash is `CashSumFC`.
 3. The other header sums (transfer, checks, cards, bill of exchange) have no foreign twin. They are taken in the
    payment's own currency, unless the applied amounts contradict that. They do when the header then pays less than was
@@ -27,6 +29,7 @@ from typing import Any
 import pyarrow as pa
 
 from tieout.currencies import minor_units
+from tieout.mapping.frame import MapContext
 from tieout.mapping.held import PAYMENT_AMOUNT_UNCLEAR, PAYMENT_OVER_APPLIED, HeldBook, HeldReason
 from tieout.odata.layout import KEY, MONEY
 
@@ -98,15 +101,17 @@ class Means:
         return names[0] if len(names) == 1 else "MIXED" if names else ""
 
 
-def allocate(batch: pa.Table, held: HeldBook) -> pa.Table:
+def allocate(batch: pa.Table, held: HeldBook, context: MapContext) -> pa.Table:
     """Adds `payment_amount`, `payment_method` and `allocations` to a batch of staged payments.
 
     Args:
         batch: Staged incoming payments.
         held: Gets the payments that apply too much or whose amount is unclear.
+        context: Its setting `local_currency` is the company's own currency.
     """
     wanted = [name for name in (KEY, *_PROPERTIES) if name in batch.schema.names]
-    payments = [work_out(record) for record in batch.select(wanted).to_pylist()]
+    local = context.settings.get("local_currency")
+    payments = [work_out(record, local) for record in batch.select(wanted).to_pylist()]
     for position, payment in enumerate(payments):
         if payment.problem:
             held.add(position, payment.problem)
@@ -116,11 +121,12 @@ def allocate(batch: pa.Table, held: HeldBook) -> pa.Table:
     return batch.append_column("allocations", pa.array(rows, ALLOCATIONS))
 
 
-def work_out(record: Mapping[str, Any]) -> Payment:
+def work_out(record: Mapping[str, Any], local_currency: str | None = None) -> Payment:
     """One payment's amount and allocations, by the rules at the top of this module."""
     means = Means.of(record)
     applied = _elements(record, "PaymentInvoices")
-    foreign = means.cash_foreign != 0 or any(_amount(part, "AppliedFC") for part in applied)
+    has_foreign_money = means.cash_foreign != 0 or any(_amount(part, "AppliedFC") for part in applied)
+    foreign = has_foreign_money and record.get("DocCurrency") != local_currency
     decimals = minor_units(record.get("DocCurrency") or "")
 
     if not foreign:

@@ -46,8 +46,8 @@ def render_number(values: pa.Array) -> pa.Array:
 
 
 def render_decimals(values: pa.Array, decimals: int) -> pa.Array:
-    """Numbers with exactly so many decimals, rounded half away from zero."""
-    text = round_to(values, decimals).cast(pa.string())
+    """Numbers that are rounded to so many decimals, with exactly these."""
+    text = values.cast(pa.string())
     cut = DECIMALS - decimals + (1 if decimals == 0 else 0)
     return text if cut == 0 else pc.utf8_slice_codeunits(text, 0, -cut)
 
@@ -66,7 +66,7 @@ class Money:
         return self._by_units(values, round_to)
 
     def render(self, values: pa.Array) -> pa.Array:
-        """Each amount with exactly its currency's decimals."""
+        """Each amount, rounded to its currency, with exactly its currency's decimals."""
         return self._by_units(values, render_decimals)
 
     def _by_units(self, values: pa.Array, function: Callable[[pa.Array, int], pa.Array]) -> pa.Array:

@@ -35,6 +35,7 @@ class ExpectationResult:
         success: Met, with the suite's tolerance (`mostly`).
         error: Why it could not be evaluated at all; None when it was.
         offending_keys: A few record keys, never row contents; `(row 7)` where the row has no key.
+        records: The keys of all rows that do not meet it; None when they are too many to list or have no key.
     """
 
     type: str
@@ -46,6 +47,7 @@ class ExpectationResult:
     success: bool
     error: str | None
     offending_keys: tuple[str, ...]
+    records: frozenset[str] | None = None
 
     @property
     def status(self) -> str:

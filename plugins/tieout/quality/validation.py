@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tieout.quality.uniqueness import RepeatFinder
 
 EXAMPLES = 5
+"""Keys that a report shows."""
+
+KEPT = 1_000
+"""Keys that are kept to hold their records; a batch with more bad rows than this is not a matter of single records."""
 
 
 @dataclass
@@ -37,7 +41,7 @@ class _Sum:
         self.error = self.error or outcome.error
         if self.spec.type == "expect_column_to_exist":
             self.exists = self.exists and outcome.success
-        self.keys += outcome.keys[: EXAMPLES - len(self.keys)]
+        self.keys += outcome.keys[: KEPT - len(self.keys)]
 
     def result(self) -> ExpectationResult:
         return ExpectationResult(
@@ -49,8 +53,14 @@ class _Sum:
             unexpected=self.unexpected,
             success=self.error is None and self.exists and self._enough(),
             error=self.error,
-            offending_keys=tuple(self.keys),
+            offending_keys=tuple(self.keys[:EXAMPLES]),
+            records=self._records(),
         )
+
+    def _records(self) -> frozenset[str] | None:
+        if self.error is not None or (self.spec.kind.whole_file and not self.keys) or len(self.keys) != self.unexpected:
+            return None
+        return None if any(key.startswith("(row ") for key in self.keys) else frozenset(self.keys)
 
     def _enough(self) -> bool:
         if self.unexpected == 0:
@@ -82,7 +92,7 @@ def validate_file(suite: QualitySuite, csv_path: ReadablePath, *, chunk_rows: in
     by_file = [s for s in sums if s.spec.kind.whole_file and s.error is None]
     wanted = {*suite.columns, *(name for s in sums for name in s.spec.columns)}
     columns = [name for name in header if name in wanted] or header[:1]
-    validator = Validator([s.spec for s in by_chunk], key=key, examples=EXAMPLES)
+    validator = Validator([s.spec for s in by_chunk], key=key, examples=KEPT)
     with ExitStack() as stack:
         finders = [stack.enter_context(_finder(s.spec)) for s in by_file]
         rows = 0
@@ -129,7 +139,7 @@ def _judge_uniqueness(total: _Sum, finder: RepeatFinder, path: ReadablePath, key
     repeated = finder.repeated()
     columns = list(dict.fromkeys([*finder.columns, *([key] if key else [])]))
     if repeated.parts:
-        validator = Validator([total.spec], key=key, examples=EXAMPLES)
+        validator = Validator([total.spec], key=key, examples=KEPT)
         for part in range(repeated.parts):
             frames = _numbered(path, columns, chunk_rows)
             total.add(validator.run(finder.candidates(frames, repeated, part))[0])

@@ -253,3 +253,74 @@ def test_a_company_that_taxes_by_sales_tax_codes(rehearsal: Rehearsal) -> None:
     outcome = rehearsal.go(entities=("taxes",))
 
     assert [(row["externalId"], row["rate"]) for row in outcome.records("taxes")] == [("CA", "7.25")]
+
+
+@pytest.mark.parametrize("rehearsal", [BAD], indirect=True)
+def test_a_payment_waits_for_its_held_invoice(rehearsal: Rehearsal) -> None:
+    company = rehearsal.sandbox.company
+    wrong = next(row for row in company.rows("Invoices") if not row["CardCode"])
+    good = next(row["CardCode"] for row in company.rows("Invoices") if row["CardCode"])
+    company.update("Invoices", wrong["DocEntry"], {"CardCode": good}, touch=False)
+    paid = company.add_payment(good, [(wrong["DocEntry"], own_total(wrong))])
+    company.update("Invoices", wrong["DocEntry"], {"CardCode": None}, touch=False)
+
+    first = rehearsal.go()
+
+    assert rehearsal.held("payments") == {str(paid["DocEntry"]): "INVOICE_HELD"}
+    assert first.ties_out
+    company.update("Invoices", wrong["DocEntry"], {"CardCode": good}, touch=False)
+    second = rehearsal.go()
+    assert second.keys("payments") == {str(paid["DocEntry"])}
+    assert rehearsal.held("payments") == {}
+
+
+def test_what_belongs_to_a_held_customer_waits(rehearsal: Rehearsal) -> None:
+    company = rehearsal.sandbox.company
+    code = next(row["CardCode"] for row in company.rows("Invoices") if row["CardCode"])
+    name = company.get("BusinessPartners", code)["CardName"]
+    company.update("BusinessPartners", code, {"CardName": None})
+
+    first = rehearsal.go()
+
+    assert code in rehearsal.held("customers")
+    assert code not in {row["customerRef"] for row in first.records("invoices")}
+    assert set(rehearsal.held("invoices").values()) == {"CUSTOMER_HELD"}
+    assert first.ties_out
+    company.update("BusinessPartners", code, {"CardName": name})
+    second = rehearsal.go()
+    assert rehearsal.held() == {}
+    assert second.ties_out
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(b"", "is empty"), (b"<html>502 Proxy Error</html>", "is no PDF")], ids=["empty", "html"]
+)
+def test_a_pdf_that_is_none_is_held_alone(rehearsal: Rehearsal, content: bytes, problem: str) -> None:
+    company = rehearsal.sandbox.company
+    with_pdf = sorted(rehearsal.go(entities=("invoices", "invoice_pdfs")).keys("invoice_pdfs"), key=int)
+    entry = company.get("Invoices", int(with_pdf[0]))["AttachmentEntry"]
+    lines = company.get("Attachments2", entry)["Attachments2_Lines"]
+    pdf = next(line for line in lines if line["FileExtension"].lower() == "pdf")
+    company.replace_attachment(entry, f"{pdf['FileName']}.{pdf['FileExtension']}", content)
+
+    again = rehearsal.go(entities=("invoice_pdfs",), full_refresh=("invoice_pdfs",))
+
+    assert rehearsal.held("invoice_pdfs") == {with_pdf[0]: "ATTACHMENT_UNREADABLE"}
+    assert problem in rehearsal.ledger.held(Filters(status="held"))[0].message
+    assert again.keys("invoice_pdfs") == set(with_pdf[1:])
+    assert again.ties_out
+
+
+def test_a_record_that_misses_an_expectation_is_held_alone(rehearsal: Rehearsal) -> None:
+    company = rehearsal.sandbox.company
+    code = company.rows("VatGroups")[0]["Code"]
+    lines = company.get("VatGroups", code)["VatGroups_Lines"]
+    company.update("VatGroups", code, {"VatGroups_Lines": []})
+
+    first = rehearsal.go(entities=("taxes",))
+
+    assert rehearsal.held("taxes") == {code: "EXPECTATION_NOT_MET"}
+    assert first.keys("taxes") == {row["Code"] for row in company.rows("VatGroups")} - {code}
+    assert first.ties_out
+    company.update("VatGroups", code, {"VatGroups_Lines": lines})
+    assert rehearsal.go(entities=("taxes",)).keys("taxes") == {code}

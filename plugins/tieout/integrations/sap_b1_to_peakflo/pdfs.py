@@ -7,7 +7,7 @@ rows have the invoice's properties and, of the PDF, `file_name`, `bytes` and `sh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,6 @@ from typing import Any
 import pyarrow as pa
 
 from tieout.delivery import remote_join, safe_name
-from tieout.errors import SourceUnavailable
 from tieout.integrations.sap_b1_to_peakflo import reading
 from tieout.integrations.sorting import read_records
 from tieout.ledger import FileDraft, FileRow, Ledger, RunKey
@@ -30,6 +29,10 @@ from tieout.systems.sap_b1.errors import SapError
 
 PDF_COLUMNS = [("file_name", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string()), ("problem", pa.string())]
 BATCH_ROWS = 200
+MISSING = AttachedFile(entry=0, line=0, name="", extension="pdf")
+
+# PDF's specification lets a reader look for the header in the first 1024 bytes.
+PDF_HEADER_WITHIN = 1024
 
 
 @dataclass(frozen=True)
@@ -54,44 +57,56 @@ def extract(client: SapB1Client, read: EntityRead, folder: Folder, *, parallel: 
     files = folder / "files"
     files.mkdir(parents=True, exist_ok=True)
     remove_parts(folder)
-    requests = 0
-    records = 0
+    requests = records = 0
     with PartWriter(folder) as writer, ThreadPoolExecutor(parallel, thread_name_prefix="pdf") as pool:
         for batch in read_parts(documents, names=found.part_names, batch_rows=BATCH_ROWS):
-            table = pa.table(batch)
-            entries = table["AttachmentEntry"].to_pylist()
-            listed = list_files(client, [entry for entry in entries if entry is not None])
-            attached = [first_pdf(listed.get(entry, [])) for entry in entries]
-            rows = table.filter(pa.array([pdf is not None for pdf in attached]))
-            if not rows.num_rows:
-                continue
-            wanted = [pdf for pdf in attached if pdf is not None]
-            fetched = list(pool.map(partial(_fetch, client, files), rows.to_pylist(), wanted))
-            requests += len(fetched) + 1
-            records += len(fetched)
-            writer.write(_with_pdfs(rows, fetched))
+            rows = fetch(client, pa.table(batch), files, pool)
+            if rows.num_rows:
+                requests += rows.num_rows + 1
+                records += rows.num_rows
+                writer.write(rows)
     return replace(found, records=records, parts=tuple(writer.parts), requests=found.requests + requests)
+
+
+def fetch(client: SapB1Client, invoices: pa.Table, files: Folder, pool: ThreadPoolExecutor) -> pa.Table:
+    """The invoices that have a PDF, with it: the files land in `files`."""
+    entries = invoices["AttachmentEntry"].to_pylist()
+    listed = list_files(client, [entry for entry in entries if entry is not None])
+    attached = [
+        # An entry that does not exist may have been the PDF: that is for a person to find out.
+        MISSING if entry is not None and entry not in listed else first_pdf(listed.get(entry, []))
+        for entry in entries
+    ]
+    rows = invoices.filter(pa.array([pdf is not None for pdf in attached], pa.bool_()))
+    wanted = [pdf for pdf in attached if pdf is not None]
+    return _with_pdfs(rows, list(pool.map(partial(_fetch, client, files), rows.to_pylist(), wanted)))
 
 
 def _fetch(client: SapB1Client, files: Folder, row: dict[str, Any], attachment: AttachedFile) -> Pdf:
     """Download one PDF into staging under its final name."""
     name = f"{safe_name(str(row['DocNum']))}_{safe_name(str(row['DocEntry']))}.pdf"
+    if attachment is MISSING:
+        return Pdf(name, problem=f"SAP has no attachment entry {row['AttachmentEntry']}, which the invoice names.")
     digest = hashlib.sha256()
     size = 0
+    begin = b""
 
     def chunks() -> Iterator[bytes]:
-        nonlocal size
+        nonlocal size, begin
         for chunk in download(client, attachment):
             digest.update(chunk)
             size += len(chunk)
+            if len(begin) < PDF_HEADER_WITHIN:
+                begin += chunk[:PDF_HEADER_WITHIN]
             yield chunk
 
     try:
         write_bytes_atomically(files / name, chunks())
     except SapError as error:
         return Pdf(name, problem=f"SAP cannot give the attachment: {error}")
-    except SourceUnavailable:
-        raise
+    if b"%PDF-" not in begin:
+        what = "is empty" if size == 0 else "is named .pdf but is no PDF"
+        return Pdf(name, size, digest.hexdigest(), f"The attachment {attachment.file_name} of the invoice {what}.")
     return Pdf(name, size, digest.hexdigest())
 
 
@@ -120,13 +135,21 @@ def unreadable(batch: pa.RecordBatch) -> dict[int, HeldReason]:
     }
 
 
-def invoice_not_delivered(key: str) -> HeldReason:
+def without_invoice(
+    batch: pa.RecordBatch, delivered: Callable[[Sequence[str]], Container[str]]
+) -> dict[int, HeldReason]:
     """Holds a PDF whose invoice has not been delivered: Peakflo could not attach it to anything."""
-    return HeldReason(
-        "INVOICE_NOT_DELIVERED",
-        f"The PDF of the invoice with DocEntry {key} waits, because the invoice itself has not been delivered.",
-        "See why the invoice is held (`bin/tieout held`); the PDF follows it by itself.",
-    )
+    keys = batch.column("_key").to_pylist()
+    there = delivered(keys)
+    return {
+        position: HeldReason(
+            "INVOICE_NOT_DELIVERED",
+            f"The PDF of the invoice with DocEntry {key} waits, because the invoice itself has not been delivered.",
+            "See why the invoice is held (`bin/tieout held`); the PDF follows it by itself.",
+        )
+        for position, key in enumerate(keys)
+        if key not in there
+    }
 
 
 def register(
@@ -158,6 +181,11 @@ def register(
             )
         )
     return list(zip(ledger.prepare_files(key, drafts), paths, strict=True))
+
+
+def staged(entity: Folder) -> Iterator[tuple[str, str, str]]:
+    """Key, file name and digest of each staged PDF."""
+    return ((row["_key"], row["file_name"], row["sha256"]) for row in _staged(entity / "extract"))
 
 
 def _staged(folder: Folder) -> Iterator[dict[str, Any]]:

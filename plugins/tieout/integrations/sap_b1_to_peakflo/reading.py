@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import partial
 
 import msgspec
+import pyarrow as pa
 
 from tieout.currencies import minor_units
 from tieout.integrations.run import EntityPlan, Run
 from tieout.integrations.sap_b1_to_peakflo.plan import APPEND_ONLY
 from tieout.ledger import Filters, Ledger, Tally
+from tieout.mapping.held import HeldReason
 from tieout.mapping.model import EntityMapping
 from tieout.odata.entity_read import EntityRead
 from tieout.odata.keyset import KeysetQuery, KeysetWalk
@@ -160,6 +162,35 @@ class _Number(msgspec.Struct):
 
 class _NumberPage(msgspec.Struct):
     value: list[_Number]
+
+
+def pays_held_invoice(batch: pa.RecordBatch, held: Container[str]) -> dict[int, HeldReason]:
+    """Holds a payment of an invoice that is held: without the invoice Peakflo might apply it to another one."""
+    found: dict[int, HeldReason] = {}
+    for position, parts in enumerate(batch.column("PaymentInvoices").to_pylist()):
+        for part in parts or ():
+            if str(part["DocEntry"]) in held and (part["InvoiceType"] or "it_Invoice") == "it_Invoice":
+                found[position] = HeldReason(
+                    "INVOICE_HELD",
+                    f"The payment waits, because the invoice with DocEntry {part['DocEntry']} that it pays is held.",
+                    "See why the invoice is held (`bin/tieout held`); the payment follows it by itself.",
+                )
+    return found
+
+
+def belongs_to_held_customer(batch: pa.RecordBatch, held: Container[str]) -> dict[int, HeldReason]:
+    """Holds what belongs to a customer that is held: Peakflo would not know whose it is."""
+    name = next((name for name in ("CardCode", "parent.CardCode") if name in batch.schema.names), None)
+    codes = batch.column(name).to_pylist() if name else []
+    return {
+        position: HeldReason(
+            "CUSTOMER_HELD",
+            f"It waits, because its customer {code} is held.",
+            "See why the customer is held (`bin/tieout held`); this record follows by itself.",
+        )
+        for position, code in enumerate(codes)
+        if code in held
+    }
 
 
 class _DocumentMoney(msgspec.Struct):

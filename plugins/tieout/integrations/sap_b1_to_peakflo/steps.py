@@ -15,7 +15,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -37,9 +37,17 @@ from tieout.mapping.model import EntityMapping
 from tieout.staging import Folder, StagedPath, read_parts, write_bytes_atomically
 from tieout.systems.sap_b1.client import SapB1Client
 
+if TYPE_CHECKING:
+    from tieout.quality import QualityReport
+
 INVOICES = "invoices"
 INVOICE_PDFS = "invoice_pdfs"
+PAYMENTS = "payments"
+CUSTOMERS = "customers"
 INVOICE_NUMBERS = "invoice_numbers"
+
+# In a batch larger than this, more wrong records than right ones speak of a mistake that is not theirs.
+MOSTLY_WRONG = 20
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +177,8 @@ def _prepare(
         ledger,
         scope,
         resend=plan.resend,
-        also_held=_pdf_checks(run, ledger, staging, last_moment) if entity == INVOICE_PDFS else (),
+        also_held=_checks_beyond(run, entity, ledger, staging, last_moment),
+        send_anyway=ledger.not_in_a_manifest(scope) if entity == INVOICE_PDFS else (),
     )
     outcome = sorter.sort(read_parts(extracted, names=manifest.part_names), folder)
     prepared = Prepared(
@@ -208,23 +217,60 @@ def _map_context(run: Run, config: SapB1ToPeakflo, ledger: Ledger, client: Calla
     )
 
 
-def _pdf_checks(run: Run, ledger: Ledger, staging: Folder, last_moment: bool) -> list[HeldCheck]:
-    """A PDF that SAP could not give is held, and at the moment of delivery one whose invoice has not been delivered."""
-    on_the_way: set[str] = set()
-    prepared = staging / INVOICES / "prepared"
-    if run.dry_run and (prepared / "records.parquet").exists():
-        on_the_way = {record.source_key for record in read_records(prepared)}
+def _checks_beyond(run: Run, entity: str, ledger: Ledger, staging: Folder, last_moment: bool) -> list[HeldCheck]:
+    """Rules that look beyond a record: what became of its customer or invoice, what the quality gate found."""
+    checks: list[HeldCheck] = [pdfs.unreadable] if entity == INVOICE_PDFS else []
+    if not last_moment:
+        return checks
+    unfit = _unfit(staging, entity)
+    if unfit:
+        checks.append(lambda batch: _by_key(batch, unfit))
+    if entity == INVOICE_PDFS:
+        prepared = staging / INVOICES / "prepared"
+        dry = run.dry_run and (prepared / "records.parquet").exists()
+        going = {record.source_key for record in read_records(prepared)} if dry else set()
+        invoices = run.scope(INVOICES)
+        checks.append(
+            lambda batch: pdfs.without_invoice(batch, lambda keys: {*ledger.fingerprints(invoices, keys), *going})
+        )
+    held_customers = _held(run, CUSTOMERS, ledger, staging) if entity != CUSTOMERS else set()
+    if held_customers:
+        checks.append(lambda batch: reading.belongs_to_held_customer(batch, held_customers))
+    held_invoices = _held(run, INVOICES, ledger, staging) if entity == PAYMENTS else set()
+    if held_invoices:
+        checks.append(lambda batch: reading.pays_held_invoice(batch, held_invoices))
+    return checks
 
-    def invoice_is_missing(batch: pa.RecordBatch) -> dict[int, HeldReason]:
-        keys = batch.column("_key").to_pylist()
-        delivered = ledger.fingerprints(run.scope(INVOICES), keys)
-        return {
-            position: pdfs.invoice_not_delivered(key)
-            for position, key in enumerate(keys)
-            if key not in delivered and key not in on_the_way
-        }
 
-    return [pdfs.unreadable, invoice_is_missing] if last_moment else [pdfs.unreadable]
+def _held(run: Run, entity: str, ledger: Ledger, staging: Folder) -> set[str]:
+    """Keys that are held; a dry run has not told the ledger of its own."""
+    held = set(ledger.open_held_keys(run.scope(entity)))
+    prepared = staging / entity / "prepared"
+    if run.dry_run and (prepared / "held.jsonl").exists():
+        held |= {draft.source_key for draft in read_held(prepared)}
+    return held
+
+
+def _unfit(staging: Folder, entity: str) -> dict[str, str]:
+    """Key → why, of the records that the quality gate found wanting."""
+    path = staging / entity / "prepared" / "unfit.json"
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        found: dict[str, str] = json.loads(file.read())
+    return found
+
+
+def _by_key(batch: pa.RecordBatch, reasons: Mapping[str, str]) -> dict[int, HeldReason]:
+    return {
+        position: HeldReason(
+            "EXPECTATION_NOT_MET",
+            reasons[key],
+            "Correct the record in SAP Business One, or the expectation in include/quality if it is wrong.",
+        )
+        for position, key in enumerate(batch.column("_key").to_pylist())
+        if key in reasons
+    }
 
 
 def _file_name(run: Run, config: SapB1ToPeakflo, entity: str, ledger: Ledger, sha256: str) -> str:
@@ -255,7 +301,11 @@ def _kind(entity: str) -> str:
 
 
 def check_quality(run: Run, plans: Sequence[EntityPlan], ledger: Ledger, staging: Folder) -> dict[str, Any]:
-    """Great Expectations on every file about to go; entity → whether it may go and what failed."""
+    """Great Expectations on every file about to go; entity → whether it may go and what failed.
+
+    Single records that do not meet an expectation are held and the rest goes. A batch most of which is wrong, or whose
+    wrong records cannot be told, is not sent at all.
+    """
     verdicts: dict[str, Any] = {}
     for plan in plans:
         prepared = Prepared.load(staging, plan.entity)
@@ -263,11 +313,9 @@ def check_quality(run: Run, plans: Sequence[EntityPlan], ledger: Ledger, staging
             continue
         from tieout.quality import load_suite, validate_file
 
-        suite = load_suite(suite_path(run, plan.entity))
-        report = validate_file(suite, staging / plan.entity / "prepared" / "data.csv")
+        folder = staging / plan.entity / "prepared"
+        report = validate_file(load_suite(suite_path(run, plan.entity)), folder / "data.csv")
         log.info("Quality of %s\n%s", plan.entity, report.text())
-        failures = [failure.sentence() for failure in report.critical_failures]
-        verdicts[plan.entity] = {"may_go": not failures, "failures": failures}
         key = run.key(plan.entity)
         if not run.dry_run:
             ledger.event(
@@ -278,9 +326,26 @@ def check_quality(run: Run, plans: Sequence[EntityPlan], ledger: Ledger, staging
                 what="quality",
                 detail=json.loads(report.to_json()),
             )
+        unfit = unfit_records(report, prepared.sorted.tallies[Place.SEND].count)
+        failures = [failure.sentence() for failure in report.critical_failures] if unfit is None else []
+        write_bytes_atomically(folder / "unfit.json", [json.dumps(unfit or {}).encode()])
+        verdicts[plan.entity] = {"may_go": not failures, "failures": failures, "held": len(unfit or {})}
         if failures:
             ledger.fail_run(key, f"The batch of {plan.entity} was not sent: " + " ".join(failures))
     return verdicts
+
+
+def unfit_records(report: QualityReport, records: int) -> dict[str, str] | None:
+    """Key → why, of the records to hold; None when the whole batch is to be kept back."""
+    reasons: dict[str, list[str]] = {}
+    for failure in report.critical_failures:
+        if failure.records is None:
+            return None
+        for key in failure.records:
+            reasons.setdefault(key, []).append(f"{', '.join(failure.columns)}: {failure.meaning}")
+    if len(reasons) * 2 > records and records > MOSTLY_WRONG:
+        return None
+    return {key: " ".join(sentences) for key, sentences in sorted(reasons.items())}
 
 
 def deliver(
@@ -309,7 +374,7 @@ def deliver(
             needed = [name for name in config.entities[entity].after if name in failed]
             if needed:
                 failed[entity] = failed[needed[0]]
-                ledger.fail_run(run.key(entity), f"Waits for {needed[0]}: {sentence(failed[needed[0]])}")
+                ledger.fail_run(run.key(entity), f"waits for {needed[0]}")
                 continue
             try:
                 done[entity] = _deliver_entity(run, config, plan, prepared, ledger, staging, client, to)
@@ -317,6 +382,7 @@ def deliver(
                 failed[entity] = error
                 ledger.fail_run(run.key(entity), sentence(error))
                 log.error("%s: %s", entity, error)
+                to.close()  # whatever broke the connection, the next entity starts on a new one
     if failed:
         raise next(iter(failed.values()))
     return done
@@ -336,7 +402,8 @@ def _deliver_entity(
     row = ledger.get_run(key)
     if row is not None and row.status in ("delivered", "success"):
         return {"already": "delivered by an earlier attempt of this task"}
-    late = entity == INVOICE_PDFS
+    # What else may hold a record is known only now, when those it needs have gone: then all are sorted again.
+    late = bool(_checks_beyond(run, entity, ledger, staging, last_moment=True))
     if run.dry_run:
         if late:
             prepared = _prepare(run, config, plan, ledger, staging, client, last_moment=True)
@@ -382,13 +449,25 @@ def _send(
     done = [DeliveredFile(file.id, file.verification or "size", datetime.now(UTC)) for file in arrived.values()]
     batches: list[list[tuple[FileRow, StagedPath]]] = []
     if prepared.entity == INVOICE_PDFS:
-        batches.append(pdfs.register(key, ledger, staging / INVOICE_PDFS, remote, arrived))
+        there = {*arrived, *_delivered_before(ledger, key, staging, remote)}
+        batches.append(pdfs.register(key, ledger, staging / INVOICE_PDFS, remote, there))
     path = remote_join(remote, prepared.file_name)
     if path not in arrived:
         batches.append([_register(key, ledger, prepared, path, staging / prepared.entity / "prepared")])
     # One batch after the other: the manifest says that the PDFs it lists are there.
     receipts = [receipt for batch in batches for receipt in send(ledger, lease, to, config.target, batch)]
     return done + [DeliveredFile(receipt.file_id, receipt.verification, receipt.delivered_at) for receipt in receipts]
+
+
+def _delivered_before(ledger: Ledger, key: RunKey, staging: Folder, remote: str) -> set[str]:
+    """Paths of PDFs that an earlier run delivered but never listed: this run's manifest lists them."""
+    unlisted = ledger.not_in_a_manifest(key.scope)
+    there = set()
+    for source_key, name, sha256 in pdfs.staged(staging / INVOICE_PDFS) if unlisted else ():
+        path = remote_join(remote, name)
+        if source_key in unlisted and sha256 in ledger.delivered_digests(key.scope, path):
+            there.add(path)
+    return there
 
 
 def _register(
@@ -404,7 +483,7 @@ def _register(
         sha256=prepared.sorted.sha256,
         records=prepared.sorted.tallies[Place.SEND].count,
         control_totals=prepared.sorted.control_totals,
-        records_iter=() if prepared.entity == INVOICE_PDFS else read_records(folder),
+        records_iter=read_records(folder),
         kind=_kind(prepared.entity),
     )
     return row, folder / "data.csv"
