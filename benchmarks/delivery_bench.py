@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -144,6 +145,7 @@ def run(*, quick: bool = False) -> list[Row]:
     large = 20_000_000 if quick else 200_000_000
     number = 20 if quick else 200
     rows: list[Row] = []
+    import_module("paramiko")
     with tempfile.TemporaryDirectory() as scratch, ssh_server(Path(scratch) / "sshd") as server:
         one = _make_files(Path(scratch) / "one", 1, large)
         many = _make_files(Path(scratch) / "many", number, 20_000)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from tieout import listeners
+
 
 class TieoutPlugin(AirflowPlugin):
     """Registers Tieout with Airflow."""
 
     name = "tieout"
+    listeners = [listeners]  # noqa: RUF012 - the form that Airflow asks for

@@ -24,8 +24,6 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:
 
 def _note(dag_run: Any) -> None:
     """Never raises: a note must not disturb the scheduler."""
-    if "__" not in dag_run.dag_id and not dag_run.dag_id.isidentifier():
-        return
     try:
         text = note_for(dag_run.dag_id, dag_run.run_id)
         if text:
@@ -36,11 +34,13 @@ def _note(dag_run: Any) -> None:
 
 def note_for(dag_id: str, run_id: str) -> str:
     """The conservation table of a run as Markdown; empty when the ledger knows nothing of it."""
-    from tieout.config import split_dag_id
+    from tieout.config import include_folder, split_dag_id
     from tieout.ledger import Filters, Ledger
     from tieout.ledger_url import ledger_url
 
     integration, instance = split_dag_id(dag_id)
+    if not (include_folder() / "integrations" / integration).is_dir():
+        return ""
     with Ledger.open(ledger_url()) as ledger:
         rows = ledger.runs(Filters(integration=integration, instance=instance, run_id=run_id))
     if not rows:

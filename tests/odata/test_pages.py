@@ -124,6 +124,8 @@ NUMBERS = {
     "wrapping-by-exponent": ("5.55555555555e20", "555555555555000000000.000000"),
     "nineteen-nines": ("9999999999999999999", "9999999999999999999.000000"),
     "twenty-two-digits": ("-9999999999999999999999", "-9999999999999999999999.000000"),
+    "small-with-more-digits-than-fit": ("12345678901234567890123456789012345678901e-45", "0.000012"),
+    "tiny": ("5e-324", "0.000000"),
     "text": ('"12.5"', "12.500000"),
     "empty-text": ('""', None),
     "null": ("null", None),
@@ -184,6 +186,34 @@ def test_custom_fields_belong_to_the_level_where_they_are() -> None:
     )
 
     assert read(page).custom_fields == {"header": ("U_Both",), "DocumentLines": ("U_Both", "U_Null")}
+
+
+PAGES_IN_A_ROW = {
+    "same": [{"U_A": "x"}, {"U_A": "y"}],
+    "one-more": [{"U_A": "x"}, {"U_A": "y", "U_B": "z"}],
+    "one-less": [{"U_A": "x", "U_B": "z"}, {"U_A": "y"}],
+    "another-for-one": [{"U_A": "x"}, {"U_B": "x"}],
+    "only-on-lines": [{"U_A": "x"}, {"DocumentLines": [{"U_A": "x"}]}],
+    "other-kind": [{"U_A": "x"}, {"U_A": 1.50}, {"U_A": True}],
+    "null-at-first": [{"U_A": None}, {"U_A": 1.50}, {"U_A": None}],
+    "mixed-kinds": [{"U_A": "x", "DocumentLines": [{"U_A": 1}]}, {"U_A": "x"}],
+    "on-a-level-not-wanted": [{"U_A": "x", "Other": [{"U_B": 1}]}, {"U_A": "y", "Other": [{"U_A": 1}]}],
+    "one-for-another-not-wanted": [{"U_A": "x"}, {"U_C": "x", "Other": [{"U_A": 1}]}],
+    "in-a-text": [{"U_A": "x"}, {"U_A": "U_B", "CardCode": "U_A"}],
+    "none-then-some": [{}, {"U_A": "x"}, {}],
+}
+
+
+@pytest.mark.parametrize("records", PAGES_IN_A_ROW.values(), ids=PAGES_IN_A_ROW)
+def test_a_page_is_read_alike_whatever_pages_came_before(records: list[dict[str, Any]]) -> None:
+    reader = PageReader(SCHEMA, entity="Invoices", key="DocEntry")
+
+    for record in records:
+        page = page_of({"DocEntry": 1, **record})
+        after_others, alone = reader.read(page), read(page)
+
+        assert after_others.custom_fields == alone.custom_fields
+        assert after_others.table.equals(alone.table)
 
 
 def test_custom_fields_not_wanted() -> None:

@@ -27,6 +27,8 @@ _WIDE = pa.decimal128(38, 20)
 # Arrow scales without a check, so that too large a number would wrap around to another amount. Below this limit
 # whatever is scaled by 20 decimals fits into 38 digits.
 _LIMIT = 1e18
+# Nor does it notice more digits than a decimal128 holds, if an exponent makes a small number of them.
+_LONGEST = 38
 _NULL = msgspec.Raw(b"null")
 
 
@@ -111,7 +113,6 @@ class _Rows:
 
     def __init__(self, level: _Level, objects: Sequence[Any]) -> None:
         self._level = level
-        self._length = len(objects)
         names = (*level.forms, *level.more)
         columns = zip(*map(astuple, objects), strict=True) if objects else repeat(())
         self._values: dict[str, Sequence[Any]] = dict(zip(names, columns, strict=False))
@@ -181,6 +182,8 @@ def _decimals(columns: Sequence[Sequence[Any]]) -> Iterator[pa.Array]:
 
 
 def _exact_decimals(digits: pa.StringArray) -> pa.Array:
+    if (pc.max(pc.binary_length(digits)).as_py() or 0) > _LONGEST:
+        raise NotFast
     size = pc.min_max(digits.cast(pa.float64()))
     least, most = size["min"].as_py(), size["max"].as_py()
     if least is not None and not (-_LIMIT < least <= most < _LIMIT):
@@ -285,9 +288,9 @@ class _Lines:
     def __init__(self, level: _Level, groups: Sequence[list[Any] | None]) -> None:
         self._groups = groups
         lines = list(chain.from_iterable(filter(None, groups)))
-        self._missing = None in lines
-        self._absent = np.array([line is None for line in lines], dtype=bool) if self._missing else None
-        if self._missing:
+        self._absent: pa.Array | None = None
+        if None in lines:
+            self._absent = pa.array([line is None for line in lines], pa.bool_())
             blank = level.type()
             lines = [blank if line is None else line for line in lines]
         self.rows = _Rows(level, lines)
@@ -296,8 +299,7 @@ class _Lines:
         """The collection as one list of structs per record."""
         members = self.rows.columns(parsed)
         fields = [pa.field(name, values.type) for name, values in members.items()]
-        mask = None if self._absent is None else pa.array(self._absent)
-        structs = pa.StructArray.from_arrays(list(members.values()), fields=fields, mask=mask)
+        structs = pa.StructArray.from_arrays(list(members.values()), fields=fields, mask=self._absent)
         lengths = [len(group) if group else 0 for group in self._groups]
         offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int32)), dtype=np.int32)
         null = [group is None for group in self._groups]
