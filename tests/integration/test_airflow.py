@@ -54,7 +54,7 @@ def test_a_backfill_over_three_days_and_then_the_schedule(tmp_path: Path) -> Non
         with airflow_with(home, sandbox.env, quick_include(tmp_path, "customers", "invoices")) as airflow:
             created = subprocess.run(
                 [ROOT / "bin" / "airflow", "backfill", "create", "--dag-id", DAG_ID,
-                 "--from-date", f"{day:%Y-%m-%d}", "--to-date", f"{day + timedelta(days=2):%Y-%m-%d}",]
+                 "--from-date", f"{day:%Y-%m-%d}", "--to-date", f"{day + timedelta(days=2):%Y-%m-%d}"],
                 env=airflow.env, capture_output=True, text=True, check=False,
             )  # fmt: skip
             assert created.returncode == 0, created.stderr[-2000:]
