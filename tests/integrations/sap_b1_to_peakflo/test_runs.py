@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,9 @@ from sandbox.sap_b1.data import Planted
 from sandbox.sap_b1.scenario import second_day
 from tests.integrations.sap_b1_to_peakflo.rehearsal import Outcome, Rehearsal
 from tieout.currencies import minor_units
+from tieout.integrations.sap_b1_to_peakflo import reading
 from tieout.ledger import Filters
+from tieout.mapping import payments
 
 DOCUMENTS = {"invoices": "Invoices", "credit_notes": "CreditNotes"}
 
@@ -324,3 +327,32 @@ def test_a_record_that_misses_an_expectation_is_held_alone(rehearsal: Rehearsal)
     assert first.ties_out
     company.update("VatGroups", code, {"VatGroups_Lines": lines})
     assert rehearsal.go(entities=("taxes",)).keys("taxes") == {code}
+
+
+def test_a_payment_that_the_mapping_gets_wrong_makes_the_run_red(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = payments.work_out
+
+    def lose_a_cent(record: dict[str, Any], local_currency: str | None) -> payments.Payment:
+        payment = right(record, local_currency)
+        return replace(payment, amount=payment.amount - Decimal("0.01"))
+
+    monkeypatch.setattr(payments, "work_out", lose_a_cent)
+    outcome = rehearsal.go(entities=("customers", "payments"))
+
+    problems = {verdict.entity: verdict.problem for verdict in outcome.verdicts}
+    assert "EUR" in problems["payments"] and "was extracted but" in problems["payments"]
+
+
+@pytest.mark.parametrize("entity", DOCUMENTS)
+def test_a_document_total_that_the_mapping_gets_wrong_makes_the_run_red(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch, entity: str
+) -> None:
+    own_total_of = reading._own_total
+    monkeypatch.setattr(
+        reading, "_own_total", lambda found: (own_total_of(found)[0], own_total_of(found)[1] + Decimal("0.01"))
+    )
+    outcome = rehearsal.go(entities=("customers", entity))
+
+    assert not outcome.ties_out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -201,23 +201,56 @@ class _DocumentMoney(msgspec.Struct):
     DocTotalFc: Decimal | None = None
 
 
+class _Sum(msgspec.Struct):
+    CheckSum: Decimal | None = None
+    CreditSum: Decimal | None = None
+
+
+class _PaymentMoney(msgspec.Struct):
+    """A payment's means, straight from the bytes that SAP sent."""
+
+    DocCurrency: str | None = None
+    CashSum: Decimal | None = None
+    TransferSum: Decimal | None = None
+    BillOfExchangeAmount: Decimal | None = None
+    PaymentChecks: list[_Sum] | None = None
+    PaymentCreditCards: list[_Sum] | None = None
+
+
 DOCUMENTS = frozenset({"invoices", "credit_notes"})
 
 
-def source_tally(entity: str, folder: Folder, manifest: ExtractManifest) -> Tally | None:
-    """Count and money of what was extracted, computed from SAP's bytes and not from the mapping's result.
+def source_money(entity: str, folder: Folder, manifest: ExtractManifest, local_currency: str) -> dict[str, Decimal]:
+    """Money of what was extracted, computed from SAP's bytes and not from the mapping's result.
 
-    Only documents have a total of their own; None where the money is the mapping's to compute, as a payment's is.
+    Documents have a total of their own, in every currency. Payments have none: in local currency it is the plain sum of
+    their means, and in a foreign one the mapping's to work out, so only the local currency is told.
     """
-    if entity not in DOCUMENTS:
-        return None
+    decode: Callable[[bytes], tuple[str, Decimal] | None]
+    if entity in DOCUMENTS:
+        documents = msgspec.json.Decoder(_DocumentMoney).decode
+        decode = lambda raw: _own_total(documents(raw))  # noqa: E731
+    elif entity in APPEND_ONLY:
+        payments = msgspec.json.Decoder(_PaymentMoney).decode
+        decode = lambda raw: _local_sum(payments(raw), local_currency)  # noqa: E731
+    else:
+        return {}
     tally = Tally()
-    decode = msgspec.json.Decoder(_DocumentMoney).decode
     for batch in read_parts(folder, names=manifest.part_names, columns=["_raw"]):
-        for raw in batch.column("_raw").to_pylist():
-            money = decode(raw)
-            tally.add_record(*_own_total(money))
-    return tally
+        for found in map(decode, batch.column("_raw").to_pylist()):
+            if found is not None:
+                tally.add(*found)
+    return tally.totals
+
+
+def _local_sum(money: _PaymentMoney, local_currency: str) -> tuple[str, Decimal] | None:
+    if money.DocCurrency != local_currency:
+        return None
+    means = [money.CashSum, money.TransferSum, money.BillOfExchangeAmount]
+    means += [check.CheckSum for check in money.PaymentChecks or ()]
+    means += [card.CreditSum for card in money.PaymentCreditCards or ()]
+    total = sum((amount for amount in means if amount), Decimal(0))
+    return local_currency, round_half_up(total, minor_units(local_currency))
 
 
 def _own_total(money: _DocumentMoney) -> tuple[str, Decimal]:

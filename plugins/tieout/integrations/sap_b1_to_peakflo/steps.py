@@ -117,7 +117,7 @@ def extract(
             log.info("%s has no records; reading %s.", mapping.source.entity_set, other.source.entity_set)
             read = reading.entity_read(other, plan, held)
             manifest = reading.read(client, read, folder, parallel=config.source.parallel_ranges)
-    tally = reading.source_tally(plan.entity, folder, manifest) or Tally(manifest.records)
+    tally = Tally(manifest.records, reading.source_money(plan.entity, folder, manifest, config.source.local_currency))
     write_bytes_atomically(folder / "extract.json", [manifest.to_json().encode()])
     ledger.record_extracted(run.key(plan.entity), tally)
     log.info("%s: %s records extracted in %s requests.", plan.entity, manifest.records, manifest.requests)
@@ -191,9 +191,12 @@ def _prepare(
     if not run.dry_run and outcome.tallies[Place.SEND].count and (last_moment or entity != INVOICE_PDFS):
         prepared.file_name = _file_name(run, config, entity, ledger, outcome.sha256)
     tallies = outcome.tallies
-    if entity not in reading.DOCUMENTS:
-        # These records have no total of their own in SAP: what they are worth is the mapping's to work out.
-        ledger.record_extracted(run.key(entity), sum(tallies.values(), start=Tally()))
+    if entity == PAYMENTS:
+        # Those in foreign currency have no total of their own in SAP: what they are worth is the mapping's to work out.
+        local = config.source.local_currency
+        read = reading.source_money(entity, extracted, manifest, local)
+        worked_out = sum(tallies.values(), start=Tally()).totals
+        ledger.record_extracted(run.key(entity), Tally(manifest.records, {**worked_out, **read}))
     ledger.record_prepared(
         run.key(entity),
         to_send=tallies[Place.SEND],
