@@ -43,6 +43,7 @@ def note_for(dag_id: str, run_id: str) -> str:
         return ""
     with Ledger.open(ledger_url()) as ledger:
         rows = ledger.runs(Filters(integration=integration, instance=instance, run_id=run_id))
+        judged = [event for row in rows for event in ledger.events_of_run(row.key) if event.what == "quality"]
     if not rows:
         return ""
     head = ("entity", "extracted", "delivered", "held", "duplicate", "excluded", "ties out")
@@ -53,6 +54,11 @@ def note_for(dag_id: str, run_id: str) -> str:
         lines.append(
             f"| {row.entity} | {row.extracted} | {delivered} | {row.held} | {row.duplicate} | {row.excluded} "
             f"| {ties_out} |"
+        )
+    missed = [result for event in judged for result in event.detail["results"] if not result["success"]]
+    if judged:
+        lines.append(
+            f"\nQuality: {len(judged)} batches judged, {len(missed)} expectations missed (`bin/tieout quality`)."
         )
     lines += [f"\n**{row.entity}**: {row.message}" for row in rows if row.message]
     return "\n".join(lines)[:1000]

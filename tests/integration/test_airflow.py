@@ -58,6 +58,7 @@ def test_a_backfill_over_three_days_and_then_the_schedule(tmp_path: Path) -> Non
                 env=airflow.env, capture_output=True, text=True, check=False,
             )  # fmt: skip
             assert created.returncode == 0, created.stderr[-2000:]
+            assert f"bin/airflow dags unpause {DAG_ID}" in created.stderr
             airflow.unpause(DAG_ID)
 
             def runs(kind: str) -> list[dict[str, str]]:

@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_lists(commands)
+    _add_quality(commands)
     _add_replay(commands)
     _add_trace(commands)
     _add_preview(commands)
@@ -86,6 +87,13 @@ def _add_lists(commands: Subparsers) -> None:
         parser.add_argument("--limit", metavar="N", type=positive, help="at most N rows")
         if name == "held":
             _add_held(parser)
+
+
+def _add_quality(commands: Subparsers) -> None:
+    parser = _add(commands, "quality", "list expectations that batches did not meet", _later("quality", "quality"))
+    parser.add_argument("--all", action="store_true", help="also those that were met")
+    _add_json(parser)
+    _add_filters(parser)
 
 
 def _add_held(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tieout.config import SftpFolder
-from tieout.delivery import DeliveryOptions, OutgoingFile, Receipt, SftpSession, SftpTarget
+from tieout.delivery import Capabilities, DeliveryOptions, OutgoingFile, Receipt, SftpSession, SftpTarget
 from tieout.errors import TieoutError
 from tieout.ledger import FileRow, Lease, Ledger, Scope
 from tieout.staging import StagedPath
@@ -23,9 +23,13 @@ FileFilter = Callable[[FileRow], bool]
 
 @dataclass
 class Receiver:
-    """The receiver's SFTP server, connected to when first needed and not before."""
+    """The receiver's SFTP server, connected to when first needed and not before.
+
+    What the server can do is asked once per partner and kept in the ledger, until something goes wrong.
+    """
 
     target: Callable[[], SftpTarget]
+    ledger: Ledger
     _session: SftpSession | None = field(default=None, repr=False)
     _refused: TieoutError | None = field(default=None, repr=False)
 
@@ -41,14 +45,24 @@ class Receiver:
             # Asking again for the next entity would only wait again, or lock the account.
             raise self._refused
         if self._session is None:
-            session = SftpSession(self.target())
+            target = self.target()
+            known = self.ledger.load_capabilities(target.label)
+            session = SftpSession(target, capabilities=Capabilities.from_json(known) if known else None)
             try:
                 session.__enter__()
             except TieoutError as error:
                 self._refused = error
                 raise
             self._session = session
+            if not known:
+                self.ledger.save_capabilities(target.label, session.probe().to_json())
         return self._session
+
+    def start_anew(self) -> None:
+        """After a failure: the next one connects again, and asks again what the server can do."""
+        if self._session is not None:
+            self.ledger.save_capabilities(self._session.target.label, {})
+        self.close()
 
     def close(self) -> None:
         """End the connection, if there is one."""
@@ -58,9 +72,9 @@ class Receiver:
 
 
 @contextmanager
-def receiver(target: Callable[[], SftpTarget]) -> Iterator[Receiver]:
+def receiver(target: Callable[[], SftpTarget], ledger: Ledger) -> Iterator[Receiver]:
     """A receiver for the length of a task."""
-    found = Receiver(target)
+    found = Receiver(target, ledger)
     try:
         yield found
     finally:

@@ -72,6 +72,7 @@ class Rehearsal:
     folder: Path
     config: SapB1ToPeakflo
     runs: int = 0
+    sftp: dict[str, Any] = field(default_factory=dict)
 
     def settings(self) -> SapB1Settings:
         """Where the sandbox's Service Layer is."""
@@ -90,8 +91,8 @@ class Rehearsal:
             host=fields["host"],
             port=fields["port"],
             login=fields["login"],
-            password=fields["password"],
-            extra=fields["extra"],
+            password=self.sftp.get("password", fields["password"]),
+            extra={**fields["extra"], **self.sftp.get("extra", {})},
             production=True,
         )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import asyncssh
 import pytest
 
 from tests.integrations.sap_b1_to_peakflo.rehearsal import Outcome, Rehearsal
-from tieout.errors import ReceiverUnavailable, TieoutError
+from tieout.errors import CredentialsRejected, HostKeyMismatch, ReceiverUnavailable, TieoutError
 from tieout.integrations.sap_b1_to_peakflo import steps
 from tieout.ledger import Ledger
 
@@ -135,3 +136,51 @@ def test_a_cleared_run_that_runs_again_sends_nothing_twice(rehearsal: Rehearsal)
     assert again.files == {}
     assert again.ties_out
     assert replace(again.run) == first.run
+
+
+def test_a_refused_password_is_tried_once_and_a_repaired_one_catches_up(rehearsal: Rehearsal) -> None:
+    rehearsal.sftp["password"] = "not the one"
+    failed = rehearsal.go()
+
+    assert isinstance(failed.error, CredentialsRejected)
+    assert rehearsal.sandbox.sftp.statistics.refused_logins == 1
+    assert "not the one" not in str(failed.error)
+
+    rehearsal.sftp.clear()
+    assert rehearsal.go().rows["invoices"].delivered > 0
+
+
+def test_another_host_key_is_refused_before_anything_is_said(rehearsal: Rehearsal) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    rehearsal.sftp["extra"] = {"host_key": other}
+    failed = rehearsal.go()
+
+    assert isinstance(failed.error, HostKeyMismatch)
+    assert rehearsal.received() == {}
+
+
+def test_a_full_disk_loses_nothing(rehearsal: Rehearsal) -> None:
+    rehearsal.sandbox.sftp.configure(disk_full_after=2_000)
+    failed = rehearsal.go()
+
+    assert isinstance(failed.error, ReceiverUnavailable)
+    assert "full" in str(failed.error) or "space" in str(failed.error) or "quota" in str(failed.error)
+    assert rehearsal.held() == {}
+
+    rehearsal.sandbox.sftp.heal()
+    later = rehearsal.go()
+    assert later.ties_out
+    assert later.rows["invoices"].delivered > 0
+
+
+def test_what_a_server_can_do_is_asked_once(rehearsal: Rehearsal) -> None:
+    rehearsal.go(entities=("customers",))
+    label = rehearsal.target().label
+    known = rehearsal.ledger.load_capabilities(label)
+    assert known and known["server_version"]
+
+    rehearsal.ledger.save_capabilities(label, {**known, "server_version": "as it was kept"})
+    rehearsal.go(entities=("customers",), full_refresh=("customers",))
+
+    kept = rehearsal.ledger.load_capabilities(label)
+    assert kept is not None and kept["server_version"] == "as it was kept"

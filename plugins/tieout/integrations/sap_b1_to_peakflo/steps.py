@@ -140,7 +140,7 @@ def prepare(
         DoesNotTieOut: the finished file does not read back as what was written.
     """
     scope = run.scope(plan.entity)
-    with receiver(target) as to:
+    with receiver(target, ledger) as to:
         if not run.dry_run and ledger.unsettled_files(scope, not_run_id=None):
             with ledger.acquire(scope, holder=_holder(run)):
                 settle_leftovers(ledger, scope, to)
@@ -368,7 +368,7 @@ def deliver(
     """
     done: dict[str, Any] = {}
     failed: dict[str, BaseException] = {}
-    with receiver(target) as to:
+    with receiver(target, ledger) as to:
         for plan in plans:
             entity = plan.entity
             prepared = Prepared.load(staging, entity)
@@ -385,7 +385,7 @@ def deliver(
                 failed[entity] = error
                 ledger.fail_run(run.key(entity), sentence(error))
                 log.error("%s: %s", entity, error)
-                to.close()  # whatever broke the connection, the next entity starts on a new one
+                to.start_anew()
     if failed:
         raise next(iter(failed.values()))
     return done
