@@ -50,6 +50,7 @@ def _sap_b1(integration: str, name: str, config: SapB1ToPeakflo, entity: str, li
     from tieout.hooks.connections import sap_b1_settings
     from tieout.integrations.run import EntityPlan, Run
     from tieout.integrations.sap_b1_to_peakflo import reading, steps
+    from tieout.integrations.sap_b1_to_peakflo.waiting import INVOICE_PDFS
     from tieout.mapping.compiler import compile_mapping
     from tieout.mapping.frame import MapContext
     from tieout.systems.sap_b1.client import SapB1Client
@@ -61,7 +62,7 @@ def _sap_b1(integration: str, name: str, config: SapB1ToPeakflo, entity: str, li
     read = reading.entity_read(mapping, EntityPlan(entity, "all"), [])
     client = SapB1Client(sap_b1_settings(config.connections.source), MemorySessionStore())
     try:
-        custom_fields, table = _first_records(client, read, limit, with_pdfs=entity == steps.INVOICE_PDFS)
+        custom_fields, table = _first_records(client, read, limit, with_pdfs=entity == INVOICE_PDFS)
         compiled = compile_mapping(mapping, custom_fields)
         context = MapContext(
             lookups={steps.INVOICE_NUMBERS: lambda keys: reading.invoice_numbers(client, keys)},

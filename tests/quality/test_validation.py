@@ -17,7 +17,6 @@ from tieout.quality import (
     QualityReport,
     QualitySuite,
     Severity,
-    pdf_without_invoice,
     validate_file,
 )
 from tieout.quality.expectations import ROW_NUMBER, Validator
@@ -159,11 +158,6 @@ def test_assertions_for_openlineage(tmp_path: Path) -> None:
         ("expect_column_values_to_not_be_null", "email", "warning"),
         ("expect_column_values_to_be_in_set", "isMainContact", "critical"),
     ]
-
-
-def test_pdfs_without_their_invoice_are_named_once_and_in_order() -> None:
-    assert pdf_without_invoice(["9", "1", "7", "9"], {"1", "2"}) == ["9", "7"]
-    assert pdf_without_invoice([], set()) == []
 
 
 _MEASURE = """

@@ -129,11 +129,11 @@ class QualityGate(RunOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Entity → whether its batch may go, and what was found."""
-        from tieout.integrations.sap_b1_to_peakflo import steps
+        from tieout.integrations.sap_b1_to_peakflo.gate import check_quality
 
         run, _, staging = self.state(context)
         with self.ledger() as ledger:
-            return steps.check_quality(run, self.plans(context), ledger, staging)
+            return check_quality(run, self.plans(context), ledger, staging)
 
 
 class Deliver(RunOperator):

@@ -5,7 +5,6 @@ finished CSV through it and returns a `QualityReport`. Importing this package lo
 Expectations: both are loaded by the first validation.
 """
 
-from tieout.quality.cross_entity import pdf_without_invoice
 from tieout.quality.report import ExpectationResult, QualityAssertion, QualityReport
 from tieout.quality.suite import ExpectationSpec, QualitySuite, Severity, load_suite
 from tieout.quality.validation import validate_file
@@ -18,6 +17,5 @@ __all__ = [
     "QualitySuite",
     "Severity",
     "load_suite",
-    "pdf_without_invoice",
     "validate_file",
 ]

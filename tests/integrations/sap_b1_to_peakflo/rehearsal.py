@@ -17,7 +17,7 @@ from tieout.config import SapB1ToPeakflo, load_instance
 from tieout.delivery import SftpTarget
 from tieout.errors import TieoutError
 from tieout.integrations.run import EntityPlan, Run
-from tieout.integrations.sap_b1_to_peakflo import steps
+from tieout.integrations.sap_b1_to_peakflo import gate, steps
 from tieout.integrations.sap_b1_to_peakflo.plan import plan_run
 from tieout.integrations.tie_out import Verdict, tie_out
 from tieout.ledger import Filters, Ledger, RunRow
@@ -137,7 +137,7 @@ class Rehearsal:
 
     def deliver(self, run: Run, plans: list[EntityPlan], client: SapB1Client) -> None:
         """The effect."""
-        verdicts = steps.check_quality(run, plans, self.ledger, self.staging(run))
+        verdicts = gate.check_quality(run, plans, self.ledger, self.staging(run))
         steps.deliver(run, self.config, plans, verdicts, self.ledger, self.staging(run), lambda: client, self.target)
 
     def go(self, **changes: Any) -> Outcome:

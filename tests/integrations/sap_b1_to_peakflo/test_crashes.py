@@ -9,7 +9,7 @@ import pytest
 
 from tests.integrations.sap_b1_to_peakflo.rehearsal import Outcome, Rehearsal
 from tieout.errors import CredentialsRejected, HostKeyMismatch, ReceiverUnavailable, TieoutError
-from tieout.integrations.sap_b1_to_peakflo import steps
+from tieout.integrations.sap_b1_to_peakflo import gate, steps
 from tieout.ledger import Ledger
 
 
@@ -120,7 +120,7 @@ def test_a_batch_that_misses_its_expectations_is_not_sent(
         plans = rehearsal.read_and_prepare(run, client)
         verdicts = {"customers": {"may_go": True}, "credit_notes": {"may_go": False}}
         rehearsal.ledger.fail_run(run.key("credit_notes"), "The batch of credit_notes was not sent: too odd.")
-        monkeypatch.setattr(steps, "check_quality", lambda *args: verdicts)
+        monkeypatch.setattr(gate, "check_quality", lambda *args: verdicts)
         rehearsal.deliver(run, plans, client)
     outcome = rehearsal.close(Outcome(run), ["customers", "credit_notes"], before)
 
@@ -184,3 +184,14 @@ def test_what_a_server_can_do_is_asked_once(rehearsal: Rehearsal) -> None:
 
     kept = rehearsal.ledger.load_capabilities(label)
     assert kept is not None and kept["server_version"] == "as it was kept"
+
+
+def test_what_an_earlier_attempt_prepared_is_not_delivered(rehearsal: Rehearsal) -> None:
+    run = rehearsal.new_run(entities=("customers",))
+    with rehearsal.client() as client:
+        plans = rehearsal.read_and_prepare(run, client)
+        # The run is cleared and begins again, and this time `prepare` never comes to its end.
+        steps.extract(run, rehearsal.config, plans[0], rehearsal.ledger, rehearsal.staging(run), client)
+        rehearsal.deliver(run, plans, client)
+
+    assert rehearsal.received() == {}

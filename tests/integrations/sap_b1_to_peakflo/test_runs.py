@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from sandbox.sap_b1.data import Planted
 from sandbox.sap_b1.scenario import second_day
 from tests.integrations.sap_b1_to_peakflo.rehearsal import Outcome, Rehearsal
 from tieout.currencies import minor_units
-from tieout.integrations.sap_b1_to_peakflo import reading
+from tieout.errors import ConfigurationInvalid
+from tieout.integrations.sap_b1_to_peakflo import source_money
 from tieout.ledger import Filters
 from tieout.mapping import payments
+from tieout.mapping.encryption import encrypt_file
 
+ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = {"invoices": "Invoices", "credit_notes": "CreditNotes"}
 
 
@@ -349,10 +355,29 @@ def test_a_payment_that_the_mapping_gets_wrong_makes_the_run_red(
 def test_a_document_total_that_the_mapping_gets_wrong_makes_the_run_red(
     rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch, entity: str
 ) -> None:
-    own_total_of = reading._own_total
+    own_total_of = source_money._own_total
     monkeypatch.setattr(
-        reading, "_own_total", lambda found: (own_total_of(found)[0], own_total_of(found)[1] + Decimal("0.01"))
+        source_money, "_own_total", lambda found: (own_total_of(found)[0], own_total_of(found)[1] + Decimal("0.01"))
     )
     outcome = rehearsal.go(entities=("customers", entity))
 
     assert not outcome.ties_out
+
+
+def test_an_encrypted_mapping_is_applied(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    include = tmp_path / "include"
+    shutil.copytree(ROOT / "include", include)
+    monkeypatch.setenv("TIEOUT_INCLUDE", str(include))
+    monkeypatch.setenv("TIEOUT_MAPPING_KEY", Fernet.generate_key().decode())
+    plain = include / "mappings" / "sap_b1_to_peakflo" / "customers.yaml"
+    plain.write_text(plain.read_text().replace("name: phone", "name: telephone"))
+    encrypt_file(plain)
+    plain.unlink(missing_ok=True)
+
+    outcome = rehearsal.go(entities=("customers",), dry_run=True)
+
+    shown = (rehearsal.staging(outcome.run) / "customers" / "prepared" / "data.csv").read_text()
+    assert "telephone" in shown.splitlines()[0]
+    monkeypatch.setenv("TIEOUT_MAPPING_KEY", Fernet.generate_key().decode())
+    with pytest.raises(ConfigurationInvalid, match="TIEOUT_MAPPING_KEY"):
+        rehearsal.go(entities=("customers",))

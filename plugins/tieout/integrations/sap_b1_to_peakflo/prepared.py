@@ -64,6 +64,14 @@ class Prepared:
             }
         ).encode()
 
+    @staticmethod
+    def forget(staging: Folder, entity: str) -> None:
+        """What an earlier attempt prepared must not be taken for this one's."""
+        for name in ("prepared.json", "unfit.json"):
+            path = staging / entity / "prepared" / name
+            if path.exists():
+                path.unlink()
+
     @classmethod
     def load(cls, staging: Folder, entity: str) -> Prepared | None:
         """What `prepare` left in staging; None when it did not come to its end."""

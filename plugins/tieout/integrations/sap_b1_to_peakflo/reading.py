@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from decimal import Decimal
 from functools import partial
 
 import msgspec
-import pyarrow as pa
 
-from tieout.currencies import minor_units
 from tieout.integrations.run import EntityPlan, Run
 from tieout.integrations.sap_b1_to_peakflo.plan import APPEND_ONLY
-from tieout.ledger import Filters, Ledger, Tally
-from tieout.mapping.held import HeldReason
+from tieout.ledger import Filters, Ledger
 from tieout.mapping.model import EntityMapping
 from tieout.odata.entity_read import EntityRead
 from tieout.odata.keyset import KeysetQuery, KeysetWalk
 from tieout.odata.manifest import ExtractManifest
 from tieout.odata.query import Key, KeyType, key_filters, literal
-from tieout.staging import Folder, read_parts
+from tieout.staging import Folder
 from tieout.systems.sap_b1.client import SapB1Client
 from tieout.systems.sap_b1.entities import entity_set, window_filter
 from tieout.systems.sap_b1.extract import extract_to_parquet
@@ -162,104 +158,3 @@ class _Number(msgspec.Struct):
 
 class _NumberPage(msgspec.Struct):
     value: list[_Number]
-
-
-def pays_held_invoice(batch: pa.RecordBatch, held: Container[str]) -> dict[int, HeldReason]:
-    """Holds a payment of an invoice that is held: without the invoice Peakflo might apply it to another one."""
-    found: dict[int, HeldReason] = {}
-    for position, parts in enumerate(batch.column("PaymentInvoices").to_pylist()):
-        for part in parts or ():
-            if str(part["DocEntry"]) in held and (part["InvoiceType"] or "it_Invoice") == "it_Invoice":
-                found[position] = HeldReason(
-                    "INVOICE_HELD",
-                    f"The payment waits, because the invoice with DocEntry {part['DocEntry']} that it pays is held.",
-                    "See why the invoice is held (`bin/tieout held`); the payment follows it by itself.",
-                )
-    return found
-
-
-def belongs_to_held_customer(batch: pa.RecordBatch, held: Container[str]) -> dict[int, HeldReason]:
-    """Holds what belongs to a customer that is held: Peakflo would not know whose it is."""
-    name = next((name for name in ("CardCode", "parent.CardCode") if name in batch.schema.names), None)
-    codes = batch.column(name).to_pylist() if name else []
-    return {
-        position: HeldReason(
-            "CUSTOMER_HELD",
-            f"It waits, because its customer {code} is held.",
-            "See why the customer is held (`bin/tieout held`); this record follows by itself.",
-        )
-        for position, code in enumerate(codes)
-        if code in held
-    }
-
-
-class _DocumentMoney(msgspec.Struct):
-    """A document's own total, straight from the bytes that SAP sent."""
-
-    DocCurrency: str | None = None
-    DocTotal: Decimal | None = None
-    DocTotalFc: Decimal | None = None
-
-
-class _Sum(msgspec.Struct):
-    CheckSum: Decimal | None = None
-    CreditSum: Decimal | None = None
-
-
-class _PaymentMoney(msgspec.Struct):
-    """A payment's means, straight from the bytes that SAP sent."""
-
-    DocCurrency: str | None = None
-    CashSum: Decimal | None = None
-    TransferSum: Decimal | None = None
-    BillOfExchangeAmount: Decimal | None = None
-    PaymentChecks: list[_Sum] | None = None
-    PaymentCreditCards: list[_Sum] | None = None
-
-
-DOCUMENTS = frozenset({"invoices", "credit_notes"})
-
-
-def source_money(entity: str, folder: Folder, manifest: ExtractManifest, local_currency: str) -> dict[str, Decimal]:
-    """Money of what was extracted, computed from SAP's bytes and not from the mapping's result.
-
-    Documents have a total of their own, in every currency. Payments have none: in local currency it is the plain sum of
-    their means, and in a foreign one the mapping's to work out, so only the local currency is told.
-    """
-    decode: Callable[[bytes], tuple[str, Decimal] | None]
-    if entity in DOCUMENTS:
-        documents = msgspec.json.Decoder(_DocumentMoney).decode
-        decode = lambda raw: _own_total(documents(raw))  # noqa: E731
-    elif entity in APPEND_ONLY:
-        payments = msgspec.json.Decoder(_PaymentMoney).decode
-        decode = lambda raw: _local_sum(payments(raw), local_currency)  # noqa: E731
-    else:
-        return {}
-    tally = Tally()
-    for batch in read_parts(folder, names=manifest.part_names, columns=["_raw"]):
-        for found in map(decode, batch.column("_raw").to_pylist()):
-            if found is not None:
-                tally.add(*found)
-    return tally.totals
-
-
-def _local_sum(money: _PaymentMoney, local_currency: str) -> tuple[str, Decimal] | None:
-    if money.DocCurrency != local_currency:
-        return None
-    means = [money.CashSum, money.TransferSum, money.BillOfExchangeAmount]
-    means += [check.CheckSum for check in money.PaymentChecks or ()]
-    means += [card.CreditSum for card in money.PaymentCreditCards or ()]
-    total = sum((amount for amount in means if amount), Decimal(0))
-    return local_currency, round_half_up(total, minor_units(local_currency))
-
-
-def _own_total(money: _DocumentMoney) -> tuple[str, Decimal]:
-    """In the document's own currency: the foreign total when there is one, rounded to the currency's units."""
-    amount = money.DocTotalFc or money.DocTotal or Decimal(0)
-    currency = money.DocCurrency or ""
-    return currency, round_half_up(amount, minor_units(currency))
-
-
-def round_half_up(amount: Decimal, decimals: int) -> Decimal:
-    """Half away from zero, as SAP rounds money."""
-    return amount.quantize(Decimal(1).scaleb(-decimals), rounding="ROUND_HALF_UP")

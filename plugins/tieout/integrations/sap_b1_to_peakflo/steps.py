@@ -10,14 +10,10 @@ A step that is repeated begins its folder anew, so that a retry after a crash gi
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
+from typing import Any
 
 from tieout.config import SapB1ToPeakflo, include_folder
 from tieout.delivery import SftpTarget, remote_join, render_name
@@ -25,29 +21,20 @@ from tieout.errors import TieoutError
 from tieout.integrations.delivering import Receiver, receiver, send, settle_leftovers
 from tieout.integrations.outcome import sentence
 from tieout.integrations.run import EntityPlan, Run
-from tieout.integrations.sap_b1_to_peakflo import pdfs, reading
+from tieout.integrations.sap_b1_to_peakflo import gate, pdfs, reading, waiting
 from tieout.integrations.sap_b1_to_peakflo.prepared import Prepared
-from tieout.integrations.sorting import HeldCheck, Place, Sorter, read_held, read_records
+from tieout.integrations.sap_b1_to_peakflo.source_money import source_money
+from tieout.integrations.sap_b1_to_peakflo.waiting import INVOICE_PDFS, INVOICES, PAYMENTS
+from tieout.integrations.sorting import Place, Sorter, read_held, read_records
 from tieout.ledger import DeliveredFile, EntityOutcome, FileRow, Lease, Ledger, RunKey, Tally
 from tieout.mapping.compiler import compile_mapping
 from tieout.mapping.frame import MapContext
-from tieout.mapping.held import HeldReason
-from tieout.mapping.loader import load_mapping
+from tieout.mapping.loader import find_mapping, load_mapping
 from tieout.mapping.model import EntityMapping
 from tieout.staging import Folder, StagedPath, read_parts, write_bytes_atomically
 from tieout.systems.sap_b1.client import SapB1Client
 
-if TYPE_CHECKING:
-    from tieout.quality import QualityReport
-
-INVOICES = "invoices"
-INVOICE_PDFS = "invoice_pdfs"
-PAYMENTS = "payments"
-CUSTOMERS = "customers"
 INVOICE_NUMBERS = "invoice_numbers"
-
-# In a batch larger than this, more wrong records than right ones speak of a mistake that is not theirs.
-MOSTLY_WRONG = 20
 
 log = logging.getLogger(__name__)
 
@@ -55,18 +42,13 @@ Target = Callable[[], SftpTarget]
 
 
 def mapping_of(run: Run, config: SapB1ToPeakflo, entity: str) -> EntityMapping:
-    """The mapping file of an entity.
+    """The mapping file of an entity, plain or encrypted.
 
     Raises:
         ConfigurationInvalid: it is missing or wrong; says file, line and key.
     """
     name = config.entities[entity].mapping or entity
-    return load_mapping(include_folder() / "mappings" / run.integration / f"{name}.yaml")
-
-
-def suite_path(run: Run, entity: str) -> Path:
-    """The Great Expectations suite of an entity."""
-    return include_folder() / "quality" / run.integration / f"{entity}.yaml"
+    return load_mapping(find_mapping(include_folder() / "mappings" / run.integration, name))
 
 
 def load_mappings(run: Run, config: SapB1ToPeakflo) -> None:
@@ -79,7 +61,7 @@ def load_mappings(run: Run, config: SapB1ToPeakflo) -> None:
 
     for entity in config.enabled_entities():
         mapping_of(run, config, entity)
-        load_suite(suite_path(run, entity))
+        load_suite(gate.suite_path(run, entity))
 
 
 def begin(run: Run, plan: EntityPlan, ledger: Ledger) -> None:
@@ -103,6 +85,7 @@ def extract(
         SourceUnavailable, CredentialsRejected, ContractBroken: as the client says.
     """
     begin(run, plan, ledger)
+    Prepared.forget(staging, plan.entity)
     folder = staging / plan.entity / "extract"
     folder.mkdir(parents=True, exist_ok=True)
     mapping = mapping_of(run, config, plan.entity)
@@ -117,7 +100,7 @@ def extract(
             log.info("%s has no records; reading %s.", mapping.source.entity_set, other.source.entity_set)
             read = reading.entity_read(other, plan, held)
             manifest = reading.read(client, read, folder, parallel=config.source.parallel_ranges)
-    tally = Tally(manifest.records, reading.source_money(plan.entity, folder, manifest, config.source.local_currency))
+    tally = Tally(manifest.records, source_money(plan.entity, folder, manifest, config.source.local_currency))
     write_bytes_atomically(folder / "extract.json", [manifest.to_json().encode()])
     ledger.record_extracted(run.key(plan.entity), tally)
     log.info("%s: %s records extracted in %s requests.", plan.entity, manifest.records, manifest.requests)
@@ -177,7 +160,7 @@ def _prepare(
         ledger,
         scope,
         resend=plan.resend,
-        also_held=_checks_beyond(run, entity, ledger, staging, last_moment),
+        also_held=waiting.checks_beyond(run, entity, ledger, staging, last_moment),
         send_anyway=ledger.not_in_a_manifest(scope) if entity == INVOICE_PDFS else (),
     )
     outcome = sorter.sort(read_parts(extracted, names=manifest.part_names), folder)
@@ -194,7 +177,7 @@ def _prepare(
     if entity == PAYMENTS:
         # Those in foreign currency have no total of their own in SAP: what they are worth is the mapping's to work out.
         local = config.source.local_currency
-        read = reading.source_money(entity, extracted, manifest, local)
+        read = source_money(entity, extracted, manifest, local)
         worked_out = sum(tallies.values(), start=Tally()).totals
         ledger.record_extracted(run.key(entity), Tally(manifest.records, {**worked_out, **read}))
     ledger.record_prepared(
@@ -218,62 +201,6 @@ def _map_context(run: Run, config: SapB1ToPeakflo, ledger: Ledger, client: Calla
     return MapContext(
         lookups={INVOICE_NUMBERS: invoice_numbers}, settings={"local_currency": config.source.local_currency}
     )
-
-
-def _checks_beyond(run: Run, entity: str, ledger: Ledger, staging: Folder, last_moment: bool) -> list[HeldCheck]:
-    """Rules that look beyond a record: what became of its customer or invoice, what the quality gate found."""
-    checks: list[HeldCheck] = [pdfs.unreadable] if entity == INVOICE_PDFS else []
-    if not last_moment:
-        return checks
-    unfit = _unfit(staging, entity)
-    if unfit:
-        checks.append(lambda batch: _by_key(batch, unfit))
-    if entity == INVOICE_PDFS:
-        prepared = staging / INVOICES / "prepared"
-        dry = run.dry_run and (prepared / "records.parquet").exists()
-        going = {record.source_key for record in read_records(prepared)} if dry else set()
-        invoices = run.scope(INVOICES)
-        checks.append(
-            lambda batch: pdfs.without_invoice(batch, lambda keys: {*ledger.fingerprints(invoices, keys), *going})
-        )
-    held_customers = _held(run, CUSTOMERS, ledger, staging) if entity != CUSTOMERS else set()
-    if held_customers:
-        checks.append(lambda batch: reading.belongs_to_held_customer(batch, held_customers))
-    held_invoices = _held(run, INVOICES, ledger, staging) if entity == PAYMENTS else set()
-    if held_invoices:
-        checks.append(lambda batch: reading.pays_held_invoice(batch, held_invoices))
-    return checks
-
-
-def _held(run: Run, entity: str, ledger: Ledger, staging: Folder) -> set[str]:
-    """Keys that are held; a dry run has not told the ledger of its own."""
-    held = set(ledger.open_held_keys(run.scope(entity)))
-    prepared = staging / entity / "prepared"
-    if run.dry_run and (prepared / "held.jsonl").exists():
-        held |= {draft.source_key for draft in read_held(prepared)}
-    return held
-
-
-def _unfit(staging: Folder, entity: str) -> dict[str, str]:
-    """Key → why, of the records that the quality gate found wanting."""
-    path = staging / entity / "prepared" / "unfit.json"
-    if not path.exists():
-        return {}
-    with path.open("rb") as file:
-        found: dict[str, str] = json.loads(file.read())
-    return found
-
-
-def _by_key(batch: pa.RecordBatch, reasons: Mapping[str, str]) -> dict[int, HeldReason]:
-    return {
-        position: HeldReason(
-            "EXPECTATION_NOT_MET",
-            reasons[key],
-            "Correct the record in SAP Business One, or the expectation in include/quality if it is wrong.",
-        )
-        for position, key in enumerate(batch.column("_key").to_pylist())
-        if key in reasons
-    }
 
 
 def _file_name(run: Run, config: SapB1ToPeakflo, entity: str, ledger: Ledger, sha256: str) -> str:
@@ -301,54 +228,6 @@ def _file_name(run: Run, config: SapB1ToPeakflo, entity: str, ledger: Ledger, sh
 def _kind(entity: str) -> str:
     """What the entity's CSV is: the data themselves, or a list of them."""
     return "manifest" if entity == INVOICE_PDFS else "data"
-
-
-def check_quality(run: Run, plans: Sequence[EntityPlan], ledger: Ledger, staging: Folder) -> dict[str, Any]:
-    """Great Expectations on every file about to go; entity → whether it may go and what failed.
-
-    Single records that do not meet an expectation are held and the rest goes. A batch most of which is wrong, or whose
-    wrong records cannot be told, is not sent at all.
-    """
-    verdicts: dict[str, Any] = {}
-    for plan in plans:
-        prepared = Prepared.load(staging, plan.entity)
-        if prepared is None or not prepared.sorted.bytes:
-            continue
-        from tieout.quality import load_suite, validate_file
-
-        folder = staging / plan.entity / "prepared"
-        report = validate_file(load_suite(suite_path(run, plan.entity)), folder / "data.csv")
-        log.info("Quality of %s\n%s", plan.entity, report.text())
-        key = run.key(plan.entity)
-        if not run.dry_run:
-            ledger.event(
-                integration=key.integration,
-                instance=key.instance,
-                entity=key.entity,
-                run_id=key.run_id,
-                what="quality",
-                detail=json.loads(report.to_json()),
-            )
-        unfit = unfit_records(report, prepared.sorted.tallies[Place.SEND].count)
-        failures = [failure.sentence() for failure in report.critical_failures] if unfit is None else []
-        write_bytes_atomically(folder / "unfit.json", [json.dumps(unfit or {}).encode()])
-        verdicts[plan.entity] = {"may_go": not failures, "failures": failures, "held": len(unfit or {})}
-        if failures:
-            ledger.fail_run(key, f"The batch of {plan.entity} was not sent: " + " ".join(failures))
-    return verdicts
-
-
-def unfit_records(report: QualityReport, records: int) -> dict[str, str] | None:
-    """Key → why, of the records to hold; None when the whole batch is to be kept back."""
-    reasons: dict[str, list[str]] = {}
-    for failure in report.critical_failures:
-        if failure.records is None:
-            return None
-        for key in failure.records:
-            reasons.setdefault(key, []).append(f"{', '.join(failure.columns)}: {failure.meaning}")
-    if len(reasons) * 2 > records and records > MOSTLY_WRONG:
-        return None
-    return {key: " ".join(sentences) for key, sentences in sorted(reasons.items())}
 
 
 def deliver(
@@ -406,7 +285,7 @@ def _deliver_entity(
     if row is not None and row.status in ("delivered", "success"):
         return {"already": "delivered by an earlier attempt of this task"}
     # What else may hold a record is known only now, when those it needs have gone: then all are sorted again.
-    late = bool(_checks_beyond(run, entity, ledger, staging, last_moment=True))
+    late = bool(waiting.checks_beyond(run, entity, ledger, staging, last_moment=True))
     if run.dry_run:
         if late:
             prepared = _prepare(run, config, plan, ledger, staging, client, last_moment=True)
