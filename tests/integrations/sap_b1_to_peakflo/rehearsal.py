@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sandbox.world import Sandbox
@@ -69,7 +68,7 @@ class Rehearsal:
 
     sandbox: Sandbox
     ledger: Ledger
-    folder: Path
+    folder: Any  # a local path, or anything that `tieout.staging.Folder` describes
     config: SapB1ToPeakflo
     runs: int = 0
     sftp: dict[str, Any] = field(default_factory=dict)
@@ -122,7 +121,7 @@ class Rehearsal:
             if path.is_file() and not path.name.startswith(".")
         }
 
-    def staging(self, run: Run) -> Path:
+    def staging(self, run: Run) -> Any:
         """The run's staging folder."""
         return self.folder / run.run_id
 

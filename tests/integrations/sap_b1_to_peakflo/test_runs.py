@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from upath import UPath
 
 from sandbox.sap_b1.data import Planted
 from sandbox.sap_b1.scenario import second_day
@@ -381,3 +382,11 @@ def test_an_encrypted_mapping_is_applied(rehearsal: Rehearsal, monkeypatch: pyte
     monkeypatch.setenv("TIEOUT_MAPPING_KEY", Fernet.generate_key().decode())
     with pytest.raises(ConfigurationInvalid, match="TIEOUT_MAPPING_KEY"):
         rehearsal.go(entities=("customers",))
+
+
+def test_staging_may_be_an_object_store(rehearsal: Rehearsal) -> None:
+    rehearsal.folder = UPath(f"memory://{rehearsal.folder.name}-{id(rehearsal)}")
+    outcome = rehearsal.go()
+
+    assert outcome.ties_out
+    assert outcome.keys("invoice_pdfs") and outcome.keys("invoices")
