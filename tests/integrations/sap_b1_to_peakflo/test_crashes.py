@@ -195,3 +195,20 @@ def test_what_an_earlier_attempt_prepared_is_not_delivered(rehearsal: Rehearsal)
         rehearsal.deliver(run, plans, client)
 
     assert rehearsal.received() == {}
+
+
+def test_an_entity_that_could_not_be_read_makes_no_record_of_others_held(rehearsal: Rehearsal) -> None:
+    run = rehearsal.new_run()
+    with rehearsal.client() as client:
+        plans = rehearsal.read_and_prepare(run, client)
+        rehearsal.ledger.fail_run(run.key("invoices"), "SAP is gone.")
+        steps.Prepared.forget(rehearsal.staging(run), "invoices")
+        rehearsal.deliver(run, plans, client)
+    outcome = rehearsal.close(Outcome(run), [plan.entity for plan in plans], {})
+
+    problems = {verdict.entity: verdict.problem for verdict in outcome.verdicts if verdict.problem}
+    assert problems == {
+        "invoices": "SAP is gone.", "invoice_pdfs": "waits for invoices", "payments": "waits for invoices",
+    }  # fmt: skip
+    assert rehearsal.held() == {}, "an outage holds no good records"
+    assert rehearsal.go().ties_out

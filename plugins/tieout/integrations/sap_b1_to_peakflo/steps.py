@@ -246,27 +246,30 @@ def deliver(
         TieoutError: the first failure, after the others have had their turn.
     """
     done: dict[str, Any] = {}
-    failed: dict[str, BaseException] = {}
+    missing: set[str] = set()
+    failures: list[TieoutError] = []
     with receiver(target, ledger) as to:
         for plan in plans:
             entity = plan.entity
             prepared = Prepared.load(staging, entity)
+            needed = [name for name in config.entities[entity].after if name in missing]
             if prepared is None or not verdicts.get(entity, {"may_go": True})["may_go"]:
-                continue
-            needed = [name for name in config.entities[entity].after if name in failed]
-            if needed:
-                failed[entity] = failed[needed[0]]
+                missing.add(entity)  # an earlier step has said why
+            elif needed:
+                # Not held: nothing is wrong with these records, and the next run brings them together.
+                missing.add(entity)
                 ledger.fail_run(run.key(entity), f"waits for {needed[0]}")
-                continue
-            try:
-                done[entity] = _deliver_entity(run, config, plan, prepared, ledger, staging, client, to)
-            except TieoutError as error:
-                failed[entity] = error
-                ledger.fail_run(run.key(entity), sentence(error))
-                log.error("%s: %s", entity, error)
-                to.start_anew()
-    if failed:
-        raise next(iter(failed.values()))
+            else:
+                try:
+                    done[entity] = _deliver_entity(run, config, plan, prepared, ledger, staging, client, to)
+                except TieoutError as error:
+                    missing.add(entity)
+                    failures.append(error)
+                    ledger.fail_run(run.key(entity), sentence(error))
+                    log.error("%s: %s", entity, error)
+                    to.start_anew()
+    if failures:
+        raise failures[0]
     return done
 
 
