@@ -390,3 +390,13 @@ def test_staging_may_be_an_object_store(rehearsal: Rehearsal) -> None:
 
     assert outcome.ties_out
     assert outcome.keys("invoice_pdfs") and outcome.keys("invoices")
+
+
+@pytest.mark.parametrize("rehearsal", [BAD], indirect=True)
+def test_file_numbers_have_no_gaps(rehearsal: Rehearsal) -> None:
+    rehearsal.go()
+    second_day(rehearsal.sandbox.company)
+    outcome = rehearsal.go()
+
+    data = [name for name in outcome.files if name.endswith(".csv")]
+    assert data and all(name.endswith("_0002.csv") for name in data), data

@@ -19,7 +19,7 @@ class Prepared:
     Attributes:
         base_version: The entity's version in the ledger when its records were sorted.
         watermark: Where the next run starts; None leaves it where it is.
-        file_name: The file to send; empty when nothing is to be sent.
+        file_name: The file to send, given at the moment of delivery; empty when nothing is to be sent.
     """
 
     entity: str

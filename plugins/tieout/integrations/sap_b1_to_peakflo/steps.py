@@ -171,8 +171,6 @@ def _prepare(
         sorted=outcome,
         watermark=reading.next_watermark(plan, run, manifest, ledger.watermark(scope)),
     )
-    if not run.dry_run and outcome.tallies[Place.SEND].count and (last_moment or entity != INVOICE_PDFS):
-        prepared.file_name = _file_name(run, config, entity, ledger, outcome.sha256)
     tallies = outcome.tallies
     if entity == PAYMENTS:
         # Those in foreign currency have no total of their own in SAP: what they are worth is the mapping's to work out.
@@ -297,6 +295,9 @@ def _deliver_entity(
         settle_leftovers(ledger, scope, to, not_of_run=run.run_id)
         if late or ledger.entity_version(scope) != prepared.base_version:
             prepared = _prepare(run, config, plan, ledger, staging, client, last_moment=late)
+        if prepared.sorted.tallies[Place.SEND].count:
+            # Only now: a run that never gets here uses up no number.
+            prepared.file_name = _file_name(run, config, entity, ledger, prepared.sorted.sha256)
         arrived = settle_leftovers(ledger, scope, to, of_run=run.run_id)
         delivered = _send(run, config, prepared, arrived, ledger, lease, staging, to)
         tally = prepared.sorted.tallies[Place.SEND]
