@@ -18,8 +18,6 @@ from tieout.staging import StagedPath
 
 log = logging.getLogger(__name__)
 
-FileFilter = Callable[[FileRow], bool]
-
 
 @dataclass
 class Receiver:

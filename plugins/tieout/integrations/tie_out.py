@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from tieout.errors import DoesNotTieOut
 from tieout.integrations.run import Run
-from tieout.ledger import Ledger, RunRow
+from tieout.ledger import Ledger, RunRow, Tally
 
 PLACES = ("delivered", "posted", "held", "duplicate", "excluded")
 
@@ -86,23 +86,14 @@ def _files_disagree(run: Run, row: RunRow, ledger: Ledger) -> str:
     if records != row.delivered:
         return f"the ledger says {row.delivered} records were delivered, its files hold {records}"
     totals = add_totals(*({c: Decimal(v) for c, v in file.control_totals.items()} for file in data))
-    if nonzero(totals) != nonzero(row.target_totals):
+    if not Tally(totals=totals).agrees_with(Tally(totals=dict(row.target_totals))):
         return f"the files' control totals {_money(totals)} differ from the delivered {_money(row.target_totals)}"
     return ""
 
 
 def add_totals(*parts: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """The sum per currency."""
-    result: dict[str, Decimal] = {}
-    for part in parts:
-        for currency, amount in part.items():
-            result[currency] = result.get(currency, Decimal(0)) + amount
-    return result
-
-
-def nonzero(totals: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Without currencies whose total is zero."""
-    return {currency: amount for currency, amount in totals.items() if amount}
+    """The exact sum per currency."""
+    return sum((Tally(totals=dict(part)) for part in parts), start=Tally()).totals
 
 
 def _money(totals: Mapping[str, Decimal]) -> str:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from tieout.config import PeakfloEntity, SapB1ToPeakflo
 from tieout.errors import ConfigurationInvalid
 from tieout.integrations.run import EntityPlan, Run, wanted
-from tieout.ledger import Filters, Ledger
+from tieout.ledger import Ledger
 
 # Entities whose source has no change date: new ones are found by key, changed ones by reading a window again.
 APPEND_ONLY = frozenset({"payments"})
@@ -91,8 +91,3 @@ def _plan_held(run: Run, name: str, ledger: Ledger) -> EntityPlan | None:
         if row.entity == name and row.status == "held":
             keys.append(row.source_key)
     return EntityPlan(name, "held", held_keys=tuple(keys), moves_watermark=False) if keys else None
-
-
-def held_now(run: Run, ledger: Ledger) -> int:
-    """How many records of this instance are open, for the log."""
-    return ledger.count_held(Filters(integration=run.integration, instance=run.instance, status="held"))

@@ -51,7 +51,6 @@ class Prepared:
                 "base_version": self.base_version,
                 "mapping_version": self.mapping_version,
                 "watermark": self.watermark,
-                "file_name": self.file_name,
                 "tallies": {
                     place.name: {"count": tally.count, "totals": {c: str(a) for c, a in tally.totals.items()}}
                     for place, tally in outcome.tallies.items()
@@ -89,7 +88,6 @@ class Prepared:
             base_version=data["base_version"],
             mapping_version=data["mapping_version"],
             watermark=data["watermark"],
-            file_name=data["file_name"],
             sorted=Sorted(
                 tallies=tallies,
                 settled=data["settled"],

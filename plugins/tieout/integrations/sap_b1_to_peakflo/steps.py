@@ -25,7 +25,7 @@ from tieout.integrations.sap_b1_to_peakflo import gate, pdfs, reading, waiting
 from tieout.integrations.sap_b1_to_peakflo.prepared import Prepared
 from tieout.integrations.sap_b1_to_peakflo.source_money import source_money
 from tieout.integrations.sap_b1_to_peakflo.waiting import INVOICE_PDFS, INVOICES, PAYMENTS
-from tieout.integrations.sorting import Place, Sorter, read_held, read_records
+from tieout.integrations.sorting import HeldCheck, Place, Sorter, read_held, read_records
 from tieout.ledger import DeliveredFile, EntityOutcome, FileRow, Lease, Ledger, RunKey, Tally
 from tieout.mapping.compiler import compile_mapping
 from tieout.mapping.frame import MapContext
@@ -127,7 +127,7 @@ def prepare(
         if not run.dry_run and ledger.unsettled_files(scope, not_run_id=None):
             with ledger.acquire(scope, holder=_holder(run)):
                 settle_leftovers(ledger, scope, to)
-    prepared = _prepare(run, config, plan, ledger, staging, lambda: client)
+    prepared = _prepare(run, config, plan, ledger, staging, lambda: client, waiting.checks_at_once(plan.entity))
     for line in prepared.preview if run.dry_run else ():
         log.info("%s | %s", plan.entity, line)
     return prepared.summary()
@@ -140,10 +140,9 @@ def _prepare(
     ledger: Ledger,
     staging: Folder,
     client: Callable[[], SapB1Client],
-    *,
-    last_moment: bool = False,
+    checks: Sequence[HeldCheck],
 ) -> Prepared:
-    """Sort and write; `last_moment` adds what only the moment of delivery knows."""
+    """Sort and write; `checks` are rules that look beyond a record."""
     scope, entity = run.scope(plan.entity), plan.entity
     base_version = ledger.entity_version(scope)
     extracted = staging / entity / "extract"
@@ -160,7 +159,7 @@ def _prepare(
         ledger,
         scope,
         resend=plan.resend,
-        also_held=waiting.checks_beyond(run, entity, ledger, staging, last_moment),
+        also_held=checks,
         send_anyway=ledger.not_in_a_manifest(scope) if entity == INVOICE_PDFS else (),
     )
     outcome = sorter.sort(read_parts(extracted, names=manifest.part_names), folder)
@@ -174,9 +173,10 @@ def _prepare(
     tallies = outcome.tallies
     if entity == PAYMENTS:
         # Those in foreign currency have no total of their own in SAP: what they are worth is the mapping's to work out.
-        local = config.source.local_currency
-        read = source_money(entity, extracted, manifest, local)
+        # The local currency's total stays what `extract` read from SAP's bytes.
         worked_out = sum(tallies.values(), start=Tally()).totals
+        row, local = ledger.get_run(run.key(entity)), config.source.local_currency
+        read = {local: row.source_totals[local]} if row is not None and local in row.source_totals else {}
         ledger.record_extracted(run.key(entity), Tally(manifest.records, {**worked_out, **read}))
     ledger.record_prepared(
         run.key(entity),
@@ -285,16 +285,17 @@ def _deliver_entity(
     row = ledger.get_run(key)
     if row is not None and row.status in ("delivered", "success"):
         return {"already": "delivered by an earlier attempt of this task"}
-    # What else may hold a record is known only now, when those it needs have gone: then all are sorted again.
-    late = bool(waiting.checks_beyond(run, entity, ledger, staging, last_moment=True))
     if run.dry_run:
-        if late:
-            prepared = _prepare(run, config, plan, ledger, staging, client, last_moment=True)
+        checks = waiting.checks_beyond(run, entity, ledger, staging)
+        if checks:
+            prepared = _prepare(run, config, plan, ledger, staging, client, checks)
         return {"dry_run": True, **prepared.summary()}
     with ledger.acquire(scope, holder=_holder(run)) as lease:
         settle_leftovers(ledger, scope, to, not_of_run=run.run_id)
-        if late or ledger.entity_version(scope) != prepared.base_version:
-            prepared = _prepare(run, config, plan, ledger, staging, client, last_moment=late)
+        # What else may hold a record is known only now, when those it needs have gone: then all are sorted again.
+        checks = waiting.checks_beyond(run, entity, ledger, staging)
+        if checks or ledger.entity_version(scope) != prepared.base_version:
+            prepared = _prepare(run, config, plan, ledger, staging, client, checks)
         if prepared.sorted.tallies[Place.SEND].count:
             # Only now: a run that never gets here uses up no number.
             prepared.file_name = _file_name(run, config, entity, ledger, prepared.sorted.sha256)

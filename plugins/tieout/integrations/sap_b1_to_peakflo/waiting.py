@@ -22,11 +22,14 @@ INVOICE_PDFS = "invoice_pdfs"
 PAYMENTS = "payments"
 
 
-def checks_beyond(run: Run, entity: str, ledger: Ledger, staging: Folder, last_moment: bool) -> list[HeldCheck]:
-    """Rules that look beyond a record: what became of its customer or invoice, what the quality gate found."""
-    checks: list[HeldCheck] = [pdfs.unreadable] if entity == INVOICE_PDFS else []
-    if not last_moment:
-        return checks
+def checks_at_once(entity: str) -> list[HeldCheck]:
+    """Rules beyond the mapping's that need nothing but the record."""
+    return [pdfs.unreadable] if entity == INVOICE_PDFS else []
+
+
+def checks_beyond(run: Run, entity: str, ledger: Ledger, staging: Folder) -> list[HeldCheck]:
+    """All rules at the moment of delivery: what became of its customer or invoice, what the quality gate found."""
+    checks = checks_at_once(entity)
     unfit = gate.unfit(staging, entity)
     if unfit:
         checks.append(lambda batch: _by_key(batch, unfit))
