@@ -6,6 +6,7 @@ import os
 import sys
 
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 
 def dag_id_of(arguments: list[str]) -> str:
@@ -21,11 +22,14 @@ def dag_id_of(arguments: list[str]) -> str:
 def main(arguments: list[str]) -> None:
     """Look into Airflow's metadata database, and say it on stderr."""
     dag_id = dag_id_of(arguments)
-    engine = create_engine(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
-    with engine.connect() as connection:
-        paused = connection.execute(
-            text("SELECT is_paused FROM dag WHERE dag_id = :dag_id"), {"dag_id": dag_id}
-        ).scalar()
+    try:
+        engine = create_engine(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+        with engine.connect() as connection:
+            paused = connection.execute(
+                text("SELECT is_paused FROM dag WHERE dag_id = :dag_id"), {"dag_id": dag_id}
+            ).scalar()
+    except (KeyError, SQLAlchemyError):
+        return  # a notice is no reason to fail: the backfill has been created
     if paused:
         print(f"{dag_id} is paused: these runs wait until `bin/airflow dags unpause {dag_id}`.", file=sys.stderr)
 
