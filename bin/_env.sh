@@ -63,6 +63,9 @@ if [[ -z ${AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD+x}${AIRFLOW__DATABASE__SQL_AL
 fi
 if [[ ${AIRFLOW__DATABASE__SQL_ALCHEMY_CONN:-} == sqlite* ]]; then
     _default AIRFLOW__CORE__PARALLELISM 4
+    if [[ ! -e $AIRFLOW_HOME/config/airflow_local_settings.py ]]; then
+        PYTHONPATH+=":$TIEOUT_ROOT/scripts/sqlite"
+    fi
 else
     _default AIRFLOW__CORE__PARALLELISM 16
 fi

@@ -97,6 +97,7 @@ class ServiceLayer:
         self._next_node = 0
         self._data_requests = 0
         self._lock = threading.RLock()
+        self._login_over = threading.Condition(self._lock)
         self._http = HttpServer(
             self.handle, name="sandbox-sap-b1", host=host, port=port, now=lambda: self.clock.now().timestamp()
         )
@@ -125,6 +126,11 @@ class ServiceLayer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def wait_for_logins(self, timeout: float) -> bool:
+        """Waits until no login is in flight; False if one still is after `timeout` seconds."""
+        with self._login_over:
+            return self._login_over.wait_for(lambda: not self.statistics.logins_in_flight, timeout)
 
     def expire_sessions(self) -> int:
         """Ends every session at once and says how many there were."""
@@ -222,8 +228,9 @@ class ServiceLayer:
         return reply
 
     def _login_done(self) -> None:
-        with self._lock:
+        with self._login_over:
             self.statistics.logins_in_flight -= 1
+            self._login_over.notify_all()
 
     def _crowded(self, version: str) -> Reply:
         return error_reply(ServiceLayerError(500, 299, "SAML Login Failed"), version)
