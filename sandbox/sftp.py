@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import asyncssh
 
@@ -49,6 +49,12 @@ class SftpFaults:
         read_only: Opening for writing, renaming, removing and making folders are refused.
         sweep: A file vanishes from its folder the moment it gets a name without a leading dot.
         refuse_logins: Every log-in is refused.
+        no_rename: The account may not rename.
+        no_mkdir: The account may not make folders.
+        locked: Names of files that somebody else holds open: reading, renaming and removing them are refused.
+        remove_mid_read: Bytes that may still be read; then the file being read is removed and reading it fails, once.
+        lock_mid_read: Bytes that may still be read; then the file being read is locked and reading it fails, once.
+        drop_mid_read: Bytes that may still be read; then the connection is cut without a word, once.
     """
 
     disk_full_after: int | None = None
@@ -57,6 +63,12 @@ class SftpFaults:
     read_only: bool = False
     sweep: bool = False
     refuse_logins: bool = False
+    no_rename: bool = False
+    no_mkdir: bool = False
+    locked: list[str] = field(default_factory=list)
+    remove_mid_read: int | None = None
+    lock_mid_read: int | None = None
+    drop_mid_read: int | None = None
 
 
 @dataclass
@@ -66,6 +78,7 @@ class SftpStatistics:
     logins: int = 0
     refused_logins: int = 0
     bytes_received: int = 0
+    bytes_sent: int = 0
     swept: list[str] = field(default_factory=list)
 
 
@@ -242,13 +255,17 @@ class _FaultySftp(asyncssh.SFTPServer):
         super().__init__(channel, chroot=os.fsencode(sandbox.root))
         self._sandbox = sandbox
         self._is_cut = False
+        self._lost: dict[int, asyncssh.SFTPError] = {}
+        """Open files that can no longer be read, by their descriptor."""
 
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
+        self._refuse_when_locked(path)
         if pflags & WRITE_FLAGS:
             self._refuse_when_read_only()
         return super().open(path, pflags, attrs)
 
     def open56(self, path: bytes, desired_access: int, flags: int, attrs: asyncssh.SFTPAttrs) -> Any:
+        self._refuse_when_locked(path)
         if desired_access & _WRITE_ACCESS_V5:
             self._refuse_when_read_only()
         return super().open56(path, desired_access, flags, attrs)
@@ -272,6 +289,41 @@ class _FaultySftp(asyncssh.SFTPServer):
         statistics.bytes_received += len(data)
         return written
 
+    def read(self, file_obj: Any, offset: int, size: int) -> Any:
+        """A file that was lost mid-read stays unreadable until it is opened again, also for reads already asked for."""
+        if self._is_cut:
+            raise asyncssh.SFTPConnectionLost("Connection cut by the sandbox")
+        if file_obj.fileno() in self._lost:
+            raise self._lost[file_obj.fileno()]
+        data = cast("bytes", super().read(file_obj, offset, size))
+        self._lose(file_obj, len(data))
+        self._sandbox.statistics.bytes_sent += len(data)
+        return data
+
+    def close(self, file_obj: Any) -> Any:
+        self._lost.pop(file_obj.fileno(), None)
+        return super().close(file_obj)
+
+    def _lose(self, file_obj: Any, count: int) -> None:
+        """Carries out the faults that wait for so many bytes, in place of handing out the last of them."""
+        faults, path = self._sandbox.faults, Path(os.fsdecode(file_obj.name))
+        for name in ("remove_mid_read", "lock_mid_read", "drop_mid_read"):
+            left = getattr(faults, name)
+            if left is None or count <= left:
+                setattr(faults, name, None if left is None else left - count)
+                continue
+            setattr(faults, name, None)
+            if name == "drop_mid_read":
+                self._cut()
+            if name == "remove_mid_read":
+                path.unlink(missing_ok=True)
+                error: asyncssh.SFTPError = asyncssh.SFTPNoSuchFile("The file is gone")
+            else:
+                faults.locked.append(path.name)
+                error = asyncssh.SFTPPermissionDenied("The file is locked by another process")
+            self._lost[file_obj.fileno()] = error
+            raise error
+
     def rename(self, oldpath: bytes, newpath: bytes) -> Any:
         return self._rename(super().rename, oldpath, newpath)
 
@@ -280,6 +332,9 @@ class _FaultySftp(asyncssh.SFTPServer):
 
     def _rename(self, rename: Callable[[bytes, bytes], Any], oldpath: bytes, newpath: bytes) -> Any:
         self._refuse_when_read_only()
+        self._refuse_when_locked(oldpath)
+        if self._sandbox.faults.no_rename:
+            raise asyncssh.SFTPPermissionDenied("This account may not rename")
         result = rename(oldpath, newpath)
         if self._sandbox.faults.sweep:
             self._sweep(Path(os.fsdecode(self.map_path(newpath))))
@@ -298,10 +353,13 @@ class _FaultySftp(asyncssh.SFTPServer):
 
     def remove(self, path: bytes) -> Any:
         self._refuse_when_read_only()
+        self._refuse_when_locked(path)
         return super().remove(path)
 
     def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> Any:
         self._refuse_when_read_only()
+        if self._sandbox.faults.no_mkdir:
+            raise asyncssh.SFTPPermissionDenied("This account may not make folders")
         return super().mkdir(path, attrs)
 
     def rmdir(self, path: bytes) -> Any:
@@ -315,6 +373,10 @@ class _FaultySftp(asyncssh.SFTPServer):
     def _refuse_when_read_only(self) -> None:
         if self._sandbox.faults.read_only:
             raise asyncssh.SFTPPermissionDenied("The folder is read-only")
+
+    def _refuse_when_locked(self, path: bytes) -> None:
+        if os.path.basename(os.fsdecode(path)) in self._sandbox.faults.locked:
+            raise asyncssh.SFTPPermissionDenied("The file is locked by another process")
 
     def _cut(self) -> None:
         self._is_cut = True

@@ -5,17 +5,17 @@ os.environ.update(sandbox.env)          # AIRFLOW_CONN_SAP_B1, AIRFLOW_CONN_PEAK
 sandbox.company.update("BusinessPartners", "C00001", {"CardName": "New name"})
 sandbox.faults.add("bad_gateway", path="^Invoices", after=3)
 sandbox.inbox.load()
+sandbox.stampli.mixed_drop()
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from sandbox.clock import SandboxClock
 from sandbox.control import ControlApi
@@ -25,7 +25,9 @@ from sandbox.sap_b1.data import DEFECTS, Planted, Sizes, generate_company
 from sandbox.sap_b1.faults import Faults
 from sandbox.sap_b1.simulator import SapB1Simulator
 from sandbox.sftp import SftpSandbox, SftpUser
-from sandbox.simulator import NotHandled, Simulator
+from sandbox.sftp_simulator import PeakfloSftpSimulator
+from sandbox.simulator import Simulator
+from sandbox.stampli.simulator import StampliSftpSimulator
 
 
 @dataclass(frozen=True)
@@ -41,75 +43,30 @@ class Options:
     latency_ms: float
     inbox_mode: str
     poll_seconds: float | None
-    companies: tuple[Company, ...]
+    own_companies: tuple[Company, ...]
     sftp_users: tuple[SftpUser, ...]
     time_zone: str
 
-
-class PeakfloSftpSimulator:
-    """The SFTP server in front of Peakflo's inbox."""
-
-    name = "peakflo_sftp"
-
-    def __init__(self, root: Path, users: tuple[SftpUser, ...] = ()) -> None:
-        self.server = SftpSandbox(root, list(users) or None)
-
-    def start(self) -> None:
-        """Starts serving."""
-        self.server.start()
-
-    def stop(self) -> None:
-        """Stops serving."""
-        self.server.stop()
-
-    def environment(self) -> dict[str, str]:
-        """`AIRFLOW_CONN_PEAKFLO_SFTP`, host key pinned."""
-        user = next(iter(self.server.users.values()))
-        connection = {
-            "conn_type": "sftp", "host": self.server.host, "port": self.server.port, "login": user.name,
-            "password": user.password, "extra": {"host_key": self.server.host_key},
-        }  # fmt: skip
-        return {"AIRFLOW_CONN_PEAKFLO_SFTP": json.dumps(connection)}
-
-    def state(self) -> dict[str, Any]:
-        """Log-ins, bytes and faults."""
-        server = self.server
-        return {
-            "port": server.port,
-            "root": str(server.root),
-            "statistics": asdict(server.statistics),
-            "faults": asdict(server.faults),
-        }
-
-    def control(self, method: str, path: list[str], body: Any) -> Any:
-        """Control path `faults`: GET, PATCH with the fields of `SftpFaults`, DELETE to heal."""
-        match method, path:
-            case "GET", []:
-                return self.state()
-            case "GET" | "PATCH", ["faults"]:
-                return self.server.configure(**(body or {}))
-            case "DELETE", ["faults"]:
-                self.server.heal()
-                return {}
-        raise NotHandled
-
-
-def _sap_b1(options: Options) -> SapB1Simulator:
-    companies = list(options.companies) or [
-        generate_company(
-            options.seed, options.size, country=options.country, planted=options.planted, clock=options.clock,
-            time_zone=options.time_zone,
-        )
-    ]  # fmt: skip
-    return SapB1Simulator(companies, latency_ms=options.latency_ms)
+    @cached_property
+    def companies(self) -> tuple[Company, ...]:
+        """One's own companies, or one that is generated when it is first asked for."""
+        return self.own_companies or (
+            generate_company(
+                self.seed, self.size, country=self.country, planted=self.planted, clock=self.clock,
+                time_zone=self.time_zone,
+            ),
+        )  # fmt: skip
 
 
 REGISTRY: dict[str, Callable[[Options], Simulator]] = {
-    "sap_b1": _sap_b1,
+    "sap_b1": lambda options: SapB1Simulator(list(options.companies), latency_ms=options.latency_ms),
     "peakflo": lambda options: PeakfloInbox(
         options.folder / "peakflo", mode=options.inbox_mode, poll_seconds=options.poll_seconds
     ),
     "peakflo_sftp": lambda options: PeakfloSftpSimulator(options.folder / "peakflo", options.sftp_users),
+    "stampli_sftp": lambda options: StampliSftpSimulator(
+        options.folder / "stampli", lambda: options.companies[0], options.sftp_users
+    ),
 }
 """Name → how to make the simulator, in the order they start. A further outside system adds its own line."""
 
@@ -128,7 +85,7 @@ class Sandbox:
         inbox_mode: Peakflo's: `watch` leaves files in place, `sweep` moves them.
         poll_seconds: Peakflo loads by itself in this rhythm; None: when `inbox.load()` is called.
         companies: Own companies instead of a generated one; the first is `company`.
-        sftp_users: Own users; the first is the one in the connection.
+        sftp_users: Own users of every SFTP server; the first is the one in the connection.
         time_zone: The generated company's.
         control_port: Port of the control API; 0 takes a free one.
         only: Names of the simulators to start; all by default.
@@ -228,3 +185,10 @@ class Sandbox:
         simulator = self.simulators["peakflo_sftp"]
         assert isinstance(simulator, PeakfloSftpSimulator)
         return simulator.server
+
+    @property
+    def stampli(self) -> StampliSftpSimulator:
+        """Stampli's side: `drop`, `mixed_drop()`, and its SFTP server as `server`."""
+        simulator = self.simulators["stampli_sftp"]
+        assert isinstance(simulator, StampliSftpSimulator)
+        return simulator

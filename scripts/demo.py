@@ -1,7 +1,9 @@
 """`make demo`: every integration once against the sandbox, in real Airflow, and the proof that it ties out.
 
-Two runs of SAP Business One → Peakflo: the scheduler's first run takes everything; then some records change in SAP, and
-a second run must deliver exactly those. The exit status is 0 only if every run ties out and Peakflo took what was sent.
+SAP Business One → Peakflo runs twice: the scheduler's first run takes everything, then some records change in SAP and a
+second run must deliver exactly those. Stampli → SAP Business One posts a day's exports while replies get lost, holds an
+invoice of a locked period, and posts it once the period is open. The exit status is 0 only if every run ties out,
+Peakflo took what was sent, and SAP's journal has each entry once.
 """
 
 from __future__ import annotations
@@ -9,14 +11,16 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from airflow_services import ROOT, AirflowError, AirflowServices
 from sandbox.sap_b1.scenario import second_day
+from sandbox.stampli import CsvStyle, DropSizes, differences, export_file, text_record
+from sandbox.stampli.truth import ExpectedEntry
 from sandbox.world import Sandbox
 from tieout.ledger import Filters, Ledger, RunRow, totals_text
 
-DAG_ID = "sap_b1_to_peakflo"
 HOME = ROOT / ".airflow" / "demo"
 STARTED = time.monotonic()
 
@@ -34,7 +38,7 @@ def main() -> int:
     """Run the demo; returns the process's exit status."""
     shutil.rmtree(HOME, ignore_errors=True)
     try:
-        say("Starting the sandbox: SAP Business One, Peakflo's inbox and its SFTP server …")
+        say("Starting the sandbox: SAP Business One, Peakflo's inbox, Stampli's folder and their SFTP servers …")
         with Sandbox(size="demo", planted=True, folder=HOME / "sandbox") as sandbox:
             say("Starting Airflow: scheduler, DAG processor, triggerer, API server …")
             with AirflowServices(HOME, sandbox.env) as airflow:
@@ -49,20 +53,70 @@ def main() -> int:
 
 
 def demonstrate(airflow: AirflowServices, sandbox: Sandbox) -> None:
-    """Both runs, each with its proof."""
-    say(f"{DAG_ID}: unpaused, so the scheduler makes its first run: everything that SAP has …")
-    airflow.wait_dag(DAG_ID)
-    airflow.unpause(DAG_ID)
-    first = finish(airflow, first_run(airflow))
+    """Every integration, each run with its proof."""
+    sap_b1_to_peakflo(airflow, sandbox)
+    stampli_to_sap_b1(airflow, sandbox)
+
+
+def sap_b1_to_peakflo(airflow: AirflowServices, sandbox: Sandbox) -> None:
+    """Everything that SAP has, then exactly what changed."""
+    dag_id = "sap_b1_to_peakflo"
+    say(f"{dag_id}: unpaused, so the scheduler makes its first run: everything that SAP has …")
+    airflow.wait_dag(dag_id)
+    airflow.unpause(dag_id)
+    first = finish(airflow, dag_id, first_run(airflow, dag_id))
     rows = show_run("First run, everything", first)
-    show_held()
+    show_files(first)
+    show_held(dag_id)
     expect_peakflo(sandbox, rows)
 
     changed = second_day(sandbox.company)
     say("Some records change in SAP: " + ", ".join(f"{key} {value}" for key, value in describe(changed)))
-    second = finish(airflow, airflow.trigger(DAG_ID))
+    second = finish(airflow, dag_id, airflow.trigger(dag_id))
     rows = show_run("Second run, exactly what changed", second)
+    show_files(second)
     expect_peakflo(sandbox, rows)
+
+
+def stampli_to_sap_b1(airflow: AirflowServices, sandbox: Sandbox) -> None:
+    """A day's exports become journal entries, also over a line that drops replies; then a locked period is opened."""
+    dag_id = "stampli_to_sap_b1"
+    scenario = sandbox.stampli.mixed_drop(sizes=DropSizes(invoices=120, files=5))
+    late = scenario.exports.invoice(lines=3)
+    period = f"{late.posting_date:%Y-%m}"
+    sandbox.faults.add("lost_reply", every=40)
+    say(f"{dag_id}: {len(scenario.files)} files of Stampli's wait; every 40th reply of SAP's gets lost on the way …")
+    airflow.wait_dag(dag_id)
+    airflow.unpause(dag_id)
+    first = finish(airflow, dag_id, first_run(airflow, dag_id))
+    show_run("First run, every file", first)
+    show_held(dag_id)
+    expect_journal(sandbox, scenario.entries)
+
+    sandbox.company.lock_period(period)
+    sandbox.stampli.drop.put("invoices_C1_late.csv", export_file("invoices", [text_record(late)], CsvStyle()))
+    say(f"One more invoice comes, for {period}, which somebody has locked in SAP …")
+    show_run("Second run, it is held", finish(airflow, dag_id, airflow.trigger(dag_id)))
+    sandbox.company.unlock_period(period)
+    say(f"{period} is opened again …")
+    show_run("Third run, just that one", finish(airflow, dag_id, airflow.trigger(dag_id)))
+    expect_journal(sandbox, {**scenario.entries, late.invoice_id: scenario.exports.entry(late)})
+
+
+def expect_journal(sandbox: Sandbox, expected: Mapping[str, ExpectedEntry]) -> None:
+    """See that SAP's journal has each entry once, right to the cent, and no other.
+
+    Raises:
+        DemoFailed: it has not.
+    """
+    entries = [entry for entry in sandbox.company.entries() if entry["Reference3"]]
+    times = Counter(entry["Reference2"] for entry in entries)
+    if times != Counter(expected.keys()):
+        raise DemoFailed(f"SAP has {times.total()} entries of {len(times)} records, expected {len(expected)}")
+    wrong = [text for entry in entries for text in differences(expected[entry["Reference2"]], entry)]
+    if wrong:
+        raise DemoFailed(f"entries in SAP are wrong: {wrong[:3]}")
+    say(f"SAP's journal has each of the {len(entries)} entries once, right to the cent.")
 
 
 def describe(changed: Mapping[str, object]) -> Iterable[tuple[str, object]]:
@@ -71,7 +125,7 @@ def describe(changed: Mapping[str, object]) -> Iterable[tuple[str, object]]:
         yield name.replace("_", " "), len(keys) if isinstance(keys, (list, tuple, set, dict)) else keys
 
 
-def first_run(airflow: AirflowServices) -> str:
+def first_run(airflow: AirflowServices, dag_id: str) -> str:
     """The id of the run that the scheduler makes by itself.
 
     Raises:
@@ -79,20 +133,20 @@ def first_run(airflow: AirflowServices) -> str:
     """
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        runs = airflow.get(f"/api/v2/dags/{DAG_ID}/dagRuns")["dag_runs"]
+        runs = airflow.get(f"/api/v2/dags/{dag_id}/dagRuns")["dag_runs"]
         if runs:
             return str(runs[0]["dag_run_id"])
         time.sleep(0.2)
-    raise AirflowError(f"The scheduler made no run of {DAG_ID} within a minute.")
+    raise AirflowError(f"The scheduler made no run of {dag_id} within a minute.")
 
 
-def finish(airflow: AirflowServices, run_id: str) -> str:
+def finish(airflow: AirflowServices, dag_id: str, run_id: str) -> str:
     """Wait for a run and see that it succeeded."""
-    run = airflow.wait_run(DAG_ID, run_id)
+    run = airflow.wait_run(dag_id, run_id)
     if run["state"] != "success":
-        failed = [task["task_id"] for task in airflow.tasks(DAG_ID, run_id) if task["state"] == "failed"]
+        failed = [task["task_id"] for task in airflow.tasks(dag_id, run_id) if task["state"] == "failed"]
         show_run("What there is", run_id)
-        log = airflow.task_log(DAG_ID, run_id, failed[0]) if failed else ""
+        log = airflow.task_log(dag_id, run_id, failed[0]) if failed else ""
         raise DemoFailed(f"run {run_id} ended {run['state']}; failed: {', '.join(failed)}\n{log[-3000:]}")
     return run_id
 
@@ -103,27 +157,21 @@ def ledger() -> Ledger:
 
 
 def show_run(title: str, run_id: str) -> list[RunRow]:
-    """Print the conservation table and the files of a run; every entity must tie out.
+    """Print the conservation table of a run; every entity must tie out.
 
     Raises:
         DemoFailed: one does not.
     """
     with ledger() as book:
         rows = sorted(book.runs(Filters(run_id=run_id)), key=lambda row: row.id)
-        files = book.files(Filters(run_id=run_id))
     say(f"{title} ({run_id})")
-    print(f"\n  {'entity':<18}{'extracted':>10}{'delivered':>10}{'held':>6}{'duplicate':>10}{'excluded':>9}  ties out")
+    head = ("extracted", "delivered", "posted", "held", "duplicate", "excluded")
+    print(f"\n  {'entity':<18}" + "".join(f"{name:>10}" for name in head) + "  ties out")
     for row in rows:
-        print(
-            f"  {row.entity:<18}{row.extracted:>10}{row.delivered:>10}{row.held:>6}{row.duplicate:>10}"
-            f"{row.excluded:>9}  {'yes' if row.ties_out else 'NO'}"
-        )
+        counts = "".join(f"{getattr(row, name):>10}" for name in head)
+        print(f"  {row.entity:<18}{counts}  {'yes' if row.ties_out else 'NO'}")
         if row.target_totals:
             print("      " + ", ".join(f"{code} {amount}" for code, amount in totals_text(row.target_totals).items()))
-    data = [file for file in files if not file.file_name.endswith(".pdf")]
-    print(f"\n  {len(files)} files delivered, {len(files) - len(data)} of them PDFs:")
-    for file in sorted(data, key=lambda file: file.id):
-        print(f"      {file.remote_path}  {file.records} records, {file.bytes} bytes, verified by {file.verification}")
     print(flush=True)
     wrong = [row.entity for row in rows if not row.ties_out]
     if wrong or not rows:
@@ -131,10 +179,21 @@ def show_run(title: str, run_id: str) -> list[RunRow]:
     return rows
 
 
-def show_held() -> None:
+def show_files(run_id: str) -> None:
+    """Print what a run delivered."""
+    with ledger() as book:
+        files = book.files(Filters(run_id=run_id))
+    data = [file for file in files if not file.file_name.endswith(".pdf")]
+    print(f"  {len(files)} files delivered, {len(files) - len(data)} of them PDFs:")
+    for file in sorted(data, key=lambda file: file.id):
+        print(f"      {file.remote_path}  {file.records} records, {file.bytes} bytes, verified by {file.verification}")
+    print(flush=True)
+
+
+def show_held(integration: str) -> None:
     """Print what is held and why."""
     with ledger() as book:
-        held = book.held(Filters(status="held"))
+        held = book.held(Filters(integration, status="held"))
     if held:
         print("  Held, with what finance is told:")
         for row in held:

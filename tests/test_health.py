@@ -167,3 +167,21 @@ def test_the_command(
     printed = capsys.readouterr().out
     assert "nowhere, reachable, failed: There is no Airflow connection 'nowhere'" in printed
     assert "good_sftp, writable, failed:" in printed
+
+
+def test_a_folder_that_files_are_taken_from_need_not_be_writable(sftp: SshServer, tmp_path: Path) -> None:
+    found = _statuses(check_sftp(_target(sftp), [], [str(tmp_path)]))
+    assert found["writable"] == "ok"
+    checks = check_sftp(_target(sftp), [], ["/proc"])
+    assert _statuses(checks)["writable"] == "warning"
+    assert "they stay, and are remembered" in next(check.message for check in checks if check.name == "writable")
+    gone = check_sftp(_target(sftp), [], [str(tmp_path / "nowhere")])
+    assert _statuses(gone)["writable"] == "failed"
+
+
+def test_folders_of_an_integration_that_collects(tmp_path: Path) -> None:
+    folder = tmp_path / "integrations" / "stampli_to_sap_b1"
+    folder.mkdir(parents=True)
+    (folder / "default.yaml").write_text("collect: {folder: /out}\npurchase_orders: true\n")
+    found = {use.conn_id: use for use in connections_in_use(tmp_path)}
+    assert (found["stampli_sftp"].collected, found["stampli_sftp"].folders) == (("/out",), ("/inbound",))

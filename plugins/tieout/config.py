@@ -106,8 +106,8 @@ class SapB1Source(Strict):
     local_currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
 
 
-class PeakfloEntity(Strict):
-    """One kind of record that goes to Peakflo.
+class ExportedEntity(Strict):
+    """One kind of record that goes from SAP Business One to a partner.
 
     `continuous` entities are read by what changed; `once` entities are sent by the first run and again only by
     `full_refresh`.
@@ -119,16 +119,16 @@ class PeakfloEntity(Strict):
     mapping: str | None = None
 
 
-class SapB1ToPeakflo(IntegrationConfig):
-    """`include/integrations/sap_b1_to_peakflo/<instance>.yaml`."""
+class SapB1Export(IntegrationConfig):
+    """Records of SAP Business One that land as files in a partner's folder."""
 
-    connections: SourceAndTarget = SourceAndTarget(source="sap_b1", target="peakflo_sftp")
+    connections: SourceAndTarget
     source: SapB1Source = SapB1Source()
     target: SftpFolder = SftpFolder()
-    entities: dict[str, PeakfloEntity]
+    entities: dict[str, ExportedEntity]
 
     @model_validator(mode="after")
-    def _entities_follow_those_they_need(self) -> SapB1ToPeakflo:
+    def _entities_follow_those_they_need(self) -> SapB1Export:
         seen: list[str] = []
         for name, entity in self.entities.items():
             for needed in entity.after:
@@ -139,9 +139,99 @@ class SapB1ToPeakflo(IntegrationConfig):
             seen.append(name)
         return self
 
-    def enabled_entities(self) -> dict[str, PeakfloEntity]:
+    def enabled_entities(self) -> dict[str, ExportedEntity]:
         """The entities to read, in the order of delivery."""
         return {name: entity for name, entity in self.entities.items() if entity.enabled}
+
+
+class SapB1ToPeakflo(SapB1Export):
+    """`include/integrations/sap_b1_to_peakflo/<instance>.yaml`."""
+
+    connections: SourceAndTarget = SourceAndTarget(source="sap_b1", target="peakflo_sftp")
+
+
+class Collect(Strict):
+    """How files are taken from a partner's folder.
+
+    A file is taken when its size and time are the same in two looks `settle_seconds` apart, or when its trigger file
+    is there. What is still growing after `patience_seconds` is left for the next run.
+    """
+
+    folder: str = Field(default="/outbound", pattern="^/")
+    archive: str = Field(default="/outbound/archive/{year}/{month}", pattern="^/")
+    patterns: tuple[str, ...] = ("*.csv", "*.xml")
+    complete_when: Literal["stable", "trigger_file"] = "stable"
+    trigger_suffix: str = ".done"
+    settle_seconds: float = Field(default=5, ge=0, le=3600)
+    patience_seconds: float = Field(default=120, ge=0, le=86400)
+    wait_seconds: float = Field(default=0, ge=0, le=86400)
+    max_file_bytes: int = Field(default=200_000_000, gt=0)
+
+
+class Posting(Strict):
+    """How entries are posted to SAP Business One.
+
+    Attributes:
+        streams: Requests under way at once; SAP numbers its journal in one sequence, so more rarely helps.
+        batch_size: Entries in one `$batch` request, each in a change set of its own; 1 posts one by one.
+        settle_seconds: After a reply was lost and the entry was not found: wait so long, look again, then decide.
+        on_change: An invoice that changes after it was posted is held for a person, or reversed and posted anew.
+        payments: Post them, or only record that they were seen.
+        wait_seconds: How long a run waits for another one that posts to the same company.
+    """
+
+    streams: int = Field(default=1, ge=1, le=8)
+    batch_size: int = Field(default=25, ge=1, le=100)
+    settle_seconds: float = Field(default=1.0, ge=0, le=60)
+    on_change: Literal["hold", "repost"] = "hold"
+    payments: Literal["post", "record_only"] = "post"
+    wait_seconds: float = Field(default=900, ge=0, le=86400)
+
+
+class HeldRetry(Strict):
+    """When scheduled runs try a held record again: every time at first, ever more rarely after `eager_attempts`.
+
+    Runs that a person triggers try every held record.
+    """
+
+    eager_attempts: int = Field(default=8, ge=0)
+    first_delay_minutes: float = Field(default=15, gt=0)
+    max_delay_minutes: float = Field(default=360, gt=0)
+
+
+class FinanceDigest(Strict):
+    """The one mail per run about held records; while `to` is empty it is only written to the task's log.
+
+    Attributes:
+        connection: Airflow's connection to the mail server.
+        sender: The address it comes from; by default the connection's.
+        base_url: Airflow's address as finance reaches it, for links.
+    """
+
+    connection: str = "smtp_default"
+    to: tuple[str, ...] = ()
+    sender: str | None = None
+    base_url: str | None = None
+
+
+class StampliToSapB1(IntegrationConfig):
+    """`include/integrations/stampli_to_sap_b1/<instance>.yaml`."""
+
+    schedule: str | None = "*/15 * * * *"
+    connections: SourceAndTarget = SourceAndTarget(source="stampli_sftp", target="sap_b1")
+    company_id: str | None = None
+    local_currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
+    collect: Collect = Collect()
+    posting: Posting = Posting()
+    held: HeldRetry = HeldRetry()
+    finance: FinanceDigest = FinanceDigest()
+    purchase_orders: bool = False
+    purchase_order_folder: SftpFolder = SftpFolder()
+    purchase_order_source: SapB1Source = SapB1Source()
+
+    def enabled_entities(self) -> tuple[str, ...]:
+        """What a run works on, in order: an invoice waits for its vendor."""
+        return ("vendors", "invoices", "payments", *(("purchase_orders",) if self.purchase_orders else ()))
 
 
 C = TypeVar("C", bound=IntegrationConfig)

@@ -26,7 +26,7 @@ from tieout.errors import (
 from tieout.yaml_file import load_yaml
 
 if TYPE_CHECKING:
-    from tieout.delivery import SftpTarget
+    from tieout.delivery import FolderCheck, SftpTarget
     from tieout.systems.sap_b1.settings import SapB1Settings
 
 REACHABLE = "reachable"
@@ -80,11 +80,13 @@ class ConnectionInUse:
         conn_id: Airflow's connection id.
         used_by: DAG ids.
         folders: Folders that must be writable, where it is an SFTP server.
+        collected: Folders that files are taken from: without the right to write, files cannot be archived there.
     """
 
     conn_id: str
     used_by: tuple[str, ...]
     folders: tuple[str, ...] = ()
+    collected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,39 +133,65 @@ def connections_in_use(
     """
     users: dict[str, dict[str, None]] = {}
     folders: dict[str, dict[str, None]] = {}
+    collected: dict[str, dict[str, None]] = {}
     for path in sorted((include / "integrations").glob(f"{integration or '*'}/{instance or '*'}.yaml")):
         content = load_yaml(path).content
         if not isinstance(content, dict) or content.get("enabled") is False:
             continue
         name = path.parent.name
         dag_id = name if path.stem == "default" else f"{name}__{path.stem}"
-        for conn_id, folder in _named(name, content):
+        for role, conn_id, folder in _named(name, content):
             users.setdefault(conn_id, {})[dag_id] = None
-            folders.setdefault(conn_id, {})[folder] = None
-    return [ConnectionInUse(i, tuple(users[i]), tuple(f for f in folders[i] if f)) for i in sorted(users)]
+            (collected if role == "source" else folders).setdefault(conn_id, {})[folder] = None
+    return [
+        ConnectionInUse(
+            conn_id,
+            tuple(users[conn_id]),
+            tuple(folder for folder in folders.get(conn_id, ()) if folder),
+            tuple(folder for folder in collected.get(conn_id, ()) if folder),
+        )
+        for conn_id in sorted(users)
+    ]
 
 
-def _named(integration: str, content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Connection ids and the folder used over each, from one instance's file."""
+def _named(integration: str, content: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Role, connection id and the folder used over it, from one instance's file."""
     named = content.get("connections") or {}
     for role, conn_id in {**_DEFAULT_CONNECTIONS.get(integration, {}), **named}.items():
-        section = content.get(role)
-        root = section.get("root") if isinstance(section, dict) else None
-        yield str(conn_id), str(root or _DEFAULT_FOLDERS.get(role, ""))
+        yield role, str(conn_id), _folder(content, role) or _DEFAULT_FOLDERS.get(role, "")
+    if integration == "stampli_to_sap_b1" and content.get("purchase_orders") is True:
+        source = named.get("source") or _DEFAULT_CONNECTIONS[integration]["source"]
+        yield "target", str(source), _folder(content, "purchase_order_folder") or _DEFAULT_FOLDERS["target"]
     for client in content.get("clients") or []:
         if isinstance(client, dict) and client.get("conn_id"):
             path = str(client.get("invoice_path") or content.get("invoice_path") or "")
-            yield str(client["conn_id"]), path.partition("[")[0]
+            yield "target", str(client["conn_id"]), path.partition("[")[0]
 
 
-def check_sftp(target: SftpTarget, folders: Sequence[str]) -> list[Check]:
-    """Log in to an SFTP server, and write and remove a small file in each folder."""
+def _folder(content: Mapping[str, Any], role: str) -> str:
+    """The folder that a section of an instance's file names; empty where it names none."""
+    for section, key in (("collect", "folder"),) if role == "source" else ((role, "root"),):
+        found = content.get(section)
+        if isinstance(found, dict) and found.get(key):
+            return str(found[key])
+    return ""
+
+
+def check_sftp(target: SftpTarget, folders: Sequence[str], collected: Sequence[str] = ()) -> list[Check]:
+    """Log in to an SFTP server, and write and remove a small file in each folder.
+
+    Args:
+        target: The server.
+        folders: Where files are put.
+        collected: Where files are taken from; one that cannot be written is worth a warning only.
+    """
     from tieout.delivery import SftpSession
 
     pinned = _pinned(target)
     try:
         with SftpSession(target) as session:
             found = [session.check_folder(folder) for folder in folders]
+            taken = [session.check_folder(folder) for folder in collected]
     except ReceiverUnavailable as error:
         return [Check(REACHABLE, Status.FAILED, str(error)), *_unknown(AUTHENTICATED, WRITABLE, CLOCK), pinned]
     except HostKeyMismatch as error:
@@ -174,14 +202,22 @@ def check_sftp(target: SftpTarget, folders: Sequence[str]) -> list[Check]:
         return [Check(REACHABLE, Status.OK), failed, pinned, *_unknown(WRITABLE, CLOCK)]
     except (ReceiverRefused, ConfigurationInvalid) as error:
         return [Check(REACHABLE, Status.FAILED, str(error)), *_unknown(AUTHENTICATED, WRITABLE, CLOCK), pinned]
-    problems = [folder.problem or f"{folder.path} is not writable." for folder in found if not folder.writable]
-    if problems:
-        writable = Check(WRITABLE, Status.FAILED, " ".join(problems))
-    else:
-        writable = Check(WRITABLE, Status.OK if found else Status.UNKNOWN)
-    skews = [f.clock_skew_seconds for f in found if f.clock_skew_seconds is not None]
+    writable = _writable(found, taken)
+    skews = [f.clock_skew_seconds for f in (*found, *taken) if f.clock_skew_seconds is not None]
     clock = check_skew(timedelta(seconds=skews[0])) if skews else Check(CLOCK, Status.UNKNOWN)
     return [Check(REACHABLE, Status.OK), Check(AUTHENTICATED, Status.OK), pinned, writable, clock]
+
+
+def _writable(found: Sequence[FolderCheck], taken: Sequence[FolderCheck]) -> Check:
+    problems = [folder.problem or f"{folder.path} is not writable." for folder in found if not folder.writable]
+    problems += [folder.problem for folder in taken if not folder.exists]
+    if problems:
+        return Check(WRITABLE, Status.FAILED, " ".join(problems))
+    fixed = [folder.problem for folder in taken if not folder.writable]
+    if fixed:
+        stay = "Files taken from there cannot be archived: they stay, and are remembered."
+        return Check(WRITABLE, Status.WARNING, " ".join((*fixed, stay)))
+    return Check(WRITABLE, Status.OK if found or taken else Status.UNKNOWN)
 
 
 def _pinned(target: SftpTarget) -> Check:

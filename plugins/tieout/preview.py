@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tieout.config import SapB1ToPeakflo, load_instance, split_dag_id
+from tieout.config import SapB1Export, SapB1ToPeakflo, StampliToSapB1, load_instance, split_dag_id
 from tieout.errors import ConfigurationInvalid
 
 if TYPE_CHECKING:
@@ -38,21 +39,54 @@ def preview(dag_id: str, entity: str, limit: int) -> list[dict[str, Any]]:
         SourceUnavailable, CredentialsRejected: as the source's client says.
     """
     integration, name = split_dag_id(dag_id)
-    if integration != "sap_b1_to_peakflo":
-        raise ConfigurationInvalid(f"There is no integration {integration!r} that can be previewed.")
-    config = load_instance(integration, name, SapB1ToPeakflo).config
-    if entity not in config.enabled_entities():
-        raise ConfigurationInvalid(f"{dag_id} has no entity {entity!r}; it has {', '.join(config.enabled_entities())}.")
-    return _sap_b1(integration, name, config, entity, limit)
+    if integration == "sap_b1_to_peakflo":
+        config = load_instance(integration, name, SapB1ToPeakflo).config
+        _require(dag_id, entity, config.enabled_entities())
+        return _sap_b1(integration, name, config, entity, limit)
+    if integration == "stampli_to_sap_b1":
+        stampli = load_instance(integration, name, StampliToSapB1).config
+        _require(dag_id, entity, stampli.enabled_entities())
+        if entity == "purchase_orders":
+            from tieout.integrations.stampli_to_sap_b1.purchase_orders import as_export
+
+            return _sap_b1(integration, name, as_export(stampli), entity, limit)
+        return _stampli(integration, name, stampli, entity, limit)
+    raise ConfigurationInvalid(f"There is no integration {integration!r} that can be previewed.")
 
 
-def _sap_b1(integration: str, name: str, config: SapB1ToPeakflo, entity: str, limit: int) -> list[dict[str, Any]]:
+def _require(dag_id: str, entity: str, entities: Iterable[str]) -> None:
+    if entity not in entities:
+        raise ConfigurationInvalid(f"{dag_id} has no entity {entity!r}; it has {', '.join(entities)}.")
+
+
+def _stampli(integration: str, name: str, config: StampliToSapB1, entity: str, limit: int) -> list[dict[str, Any]]:
+    from tieout.hooks.connections import sap_b1_settings, sftp_target
+    from tieout.integrations.run import Run
+    from tieout.integrations.stampli_to_sap_b1.preview import preview as rows
+    from tieout.ledger import Ledger
+    from tieout.ledger_url import ledger_url
+    from tieout.systems.sap_b1.client import SapB1Client
+    from tieout.systems.sap_b1.sessions import MemorySessionStore
+
+    run = Run(integration, name, "preview", "incremental", None, None, datetime.now(UTC), dry_run=True)
+    client = SapB1Client(sap_b1_settings(config.connections.target), MemorySessionStore())
+    try:
+        with Ledger.open(ledger_url(), migrate=True) as ledger, TemporaryDirectory() as folder:
+            target = sftp_target(config.connections.source)
+            return rows(run, config, entity, limit, ledger, Path(folder), lambda: client, target)
+    finally:
+        client.logout()
+        client.close()
+
+
+def _sap_b1(integration: str, name: str, config: SapB1Export, entity: str, limit: int) -> list[dict[str, Any]]:
     from tieout.hooks.connections import sap_b1_settings
     from tieout.integrations.run import EntityPlan, Run
     from tieout.integrations.sap_b1_to_peakflo import reading, steps
     from tieout.integrations.sap_b1_to_peakflo.waiting import INVOICE_PDFS
+    from tieout.ledger import Ledger
+    from tieout.ledger_url import ledger_url
     from tieout.mapping.compiler import compile_mapping
-    from tieout.mapping.frame import MapContext
     from tieout.systems.sap_b1.client import SapB1Client
     from tieout.systems.sap_b1.sessions import MemorySessionStore
 
@@ -64,11 +98,9 @@ def _sap_b1(integration: str, name: str, config: SapB1ToPeakflo, entity: str, li
     try:
         custom_fields, table = _first_records(client, read, limit, with_pdfs=entity == INVOICE_PDFS)
         compiled = compile_mapping(mapping, custom_fields)
-        context = MapContext(
-            lookups={steps.INVOICE_NUMBERS: lambda keys: reading.invoice_numbers(client, keys)},
-            settings={"local_currency": config.source.local_currency},
-        )
-        return _rows(compiled.header, compiled.map_batch(table, context), table)
+        with Ledger.open(ledger_url(), migrate=True) as ledger:
+            context = steps.map_context(run, config, entity, ledger, lambda: client)
+            return _rows(compiled.header, compiled.map_batch(table, context), table)
     finally:
         client.logout()
         client.close()

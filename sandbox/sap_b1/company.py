@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,15 +12,18 @@ from zoneinfo import ZoneInfo
 
 from sandbox.clock import SandboxClock
 from sandbox.sap_b1.documents import Draft, build_document
-from sandbox.sap_b1.money import exchange_rate, rounded
+from sandbox.sap_b1.exchange_rates import ExchangeRates
+from sandbox.sap_b1.journal import Journal, PostingRules
+from sandbox.sap_b1.money import amount, exchange_rate, rounded
 from sandbox.sap_b1.pdf import PNG, one_page_pdf
+from sandbox.sap_b1.periods import PostingPeriods
 from sandbox.sap_b1.schema import ENTITY_SETS
 from sandbox.sap_b1.table import Key, Record, Table, copy_of
 
-
-def amount(value: float | None) -> Decimal:
-    """A JSON double as an exact amount: its shortest decimal text, at most six decimals."""
-    return round(Decimal(str(value or 0)), 6)
+_FIRST_NUMBERS = {
+    "Invoices": 100_000, "CreditNotes": 300_000, "IncomingPayments": 500_000, "PurchaseOrders": 700_000,
+    "Drafts": 900_000,
+}  # fmt: skip
 
 
 class Company:
@@ -33,6 +37,11 @@ class Company:
         users: User name → password.
         tables: Entity set → rows.
         planted: Kind of bad record → keys of the invoices that carry it.
+        control_accounts: Type of business partner → its control account.
+        periods: Which days may be posted to.
+        rates: Exchange rates by currency and day.
+        rules: What this company is strict about when it posts.
+        journal: Posts journal entries.
     """
 
     def __init__(
@@ -44,6 +53,7 @@ class Company:
         time_zone: str = "UTC",
         clock: SandboxClock | None = None,
         tax_property: str = "VatGroup",
+        system_currency: str | None = None,
     ) -> None:
         self.database = database
         self.users = dict(users or {"tieout": "tie-out-1"})
@@ -54,6 +64,12 @@ class Company:
         self.lock = threading.RLock()
         self.tables = {name: Table(entity) for name, entity in ENTITY_SETS.items()}
         self.planted: dict[str, list[int]] = {}
+        self.system_currency = system_currency or local_currency
+        self.control_accounts: dict[str, str] = {}
+        self.periods = PostingPeriods()
+        self.rates = ExchangeRates(local_currency)
+        self.rules = PostingRules()
+        self.journal = Journal(self)
         self._files: dict[tuple[int, str], list[str] | bytes] = {}
 
     def __repr__(self) -> str:
@@ -102,8 +118,6 @@ class Company:
                 raise ValueError(f"{entity_set}({record[entity.key]!r}) is already there; use update().")
             if "DocNum" in record and record["DocNum"] is None:
                 record["DocNum"] = self._next_number(entity_set)
-            if "DataVersion" in record:
-                record["DataVersion"] = 1
             self._stamp(entity_set, record, at, created=True)
             return table.put(record)
 
@@ -321,7 +335,6 @@ class Company:
                     LineStatus="bost_Close",
                 )
             self._stamp("Invoices", mirror, at, created=True)
-            mirror["DataVersion"] = 1
             table.put(mirror)
             cancelled = {"Cancelled": "tYES", "CancelStatus": "csYes", "CancelDate": mirror["DocDate"]}
             self._change("Invoices", doc_entry, {**settled, **cancelled}, at)
@@ -400,8 +413,87 @@ class Company:
     def _next_number(self, entity_set: str) -> int:
         """The next DocNum: numbers of a series ascend with the keys."""
         table = self.tables[entity_set]
-        base = {"Invoices": 100_000, "CreditNotes": 300_000, "IncomingPayments": 500_000}[entity_set]
+        base = _FIRST_NUMBERS[entity_set]
         return int(table.rows[table.keys[-1]]["DocNum"]) + 1 if table.keys else base + 1
+
+    def account(self, number: str) -> str:
+        """The key of the account that people know by `number` (its FormatCode). Raises KeyError for an unknown one."""
+        for row in self.tables["ChartOfAccounts"].rows.values():
+            if number in (row["FormatCode"], row["Code"]):
+                return str(row["Code"])
+        raise KeyError(number)
+
+    def lock_period(self, period: str) -> None:
+        """Locks a month, `2026-01`, against postings."""
+        self.periods.lock(period)
+
+    def unlock_period(self, period: str) -> None:
+        """Opens a locked month again."""
+        self.periods.unlock(period)
+
+    def set_rate(self, currency: str, day: str, rate: Decimal | float | str | None) -> None:
+        """Enters an exchange rate: units of local currency per unit of `currency`; None takes the day's rate away."""
+        self.rates.set(currency, day, rate)
+
+    def post_entry(self, body: dict[str, Any]) -> Record:
+        """Posts a journal entry as somebody in SAP might, by the same rules, and returns a copy of it.
+
+        Args:
+            body: As in `POST JournalEntries`; amounts may be Decimal.
+
+        Raises:
+            ServiceLayerError: As the Service Layer refuses it.
+        """
+        with self.lock:
+            return copy_of(self.journal.post(self.journal.checked(body)))
+
+    def cancel_entry(self, jdt_num: int) -> Record:
+        """Cancels a journal entry and returns a copy of the one that reverses it."""
+        with self.lock:
+            return copy_of(self.journal.cancel(jdt_num))
+
+    def entries(self) -> list[Record]:
+        """Copies of all journal entries, oldest first."""
+        return self.rows("JournalEntries")
+
+    def entries_by_reference3(self) -> dict[str, list[Record]]:
+        """Reference3 → copies of the journal entries that carry it, oldest first; those without one are left out."""
+        found: dict[str, list[Record]] = {}
+        for entry in self.entries():
+            if entry["Reference3"]:
+                found.setdefault(entry["Reference3"], []).append(entry)
+        return found
+
+    def balance(self, code: str) -> Decimal:
+        """Debits less credits of all journal entries on an account or a business partner, in local currency."""
+        with self.lock:
+            return self.journal.balance(code)
+
+    def approve_draft(self, doc_entry: int) -> Record:
+        """Approves a draft that an approval procedure made: the entry is posted, the draft closed.
+
+        Returns:
+            A copy of the journal entry.
+        """
+        with self.lock:
+            return copy_of(self.journal.approve(doc_entry))
+
+    def reject_draft(self, doc_entry: int) -> None:
+        """Rejects a draft: it is removed, and nothing is posted."""
+        with self.lock:
+            self.journal.reject(doc_entry)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing: what fails inside takes back every change to the books, drafts apart."""
+        with self.lock:
+            kept = {name: table.snapshot() for name, table in self.tables.items() if name != "Drafts"}
+            try:
+                yield
+            except BaseException:
+                for name, snapshot in kept.items():
+                    self.tables[name].restore(snapshot)
+                raise
 
     def _check_names(self, entity_set: str, values: dict[str, Any]) -> None:
         unknown = [name for name in values if not ENTITY_SETS[entity_set].knows(name)]
@@ -419,7 +511,7 @@ class Company:
             if "CreateTime" in entity.properties:
                 record["CreateTime"] = time
         if "DataVersion" in entity.properties:
-            record["DataVersion"] = (record["DataVersion"] or 0) + 1
+            record["DataVersion"] = 1 if created else (record["DataVersion"] or 0) + 1
 
 
 def _page_text(document: Record) -> list[str]:

@@ -9,9 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox.clock import SandboxClock
-from sandbox.sap_b1.company import Company, amount
+from sandbox.sap_b1.company import Company
+from sandbox.sap_b1.cost_accounting import add_cost_accounting
 from sandbox.sap_b1.documents import Draft, Line
-from sandbox.sap_b1.money import CURRENCY_DECIMALS, noisy, rounded
+from sandbox.sap_b1.money import CURRENCY_DECIMALS, amount, noisy, rounded
+from sandbox.sap_b1.purchasing import add_purchase_orders, add_suppliers
 from sandbox.sap_b1.schema import ENTITY_SETS, YES_NO
 
 HISTORY_DAYS = 730
@@ -116,7 +118,20 @@ _ACCOUNTS = [
     ("610000", "Rent & services, général", "6", 2), ("620000", "Wages", "6", 2), ("654000", "Exchange losses", "6", 2),
     ("7", "Income", None, 1), ("700000", "Sales of goods", "7", 2), ("705000", "Services", "7", 2),
     ("708000", "Discounts granted", "7", 2), ("754000", "Exchange gains", "7", 2), ("799000", "Closed account", "7", 2),
+    ("611000", "Electricity, gas & water", "6", 2), ("612000", "Lawyers & auditors", "6", 2),
+    ("613000", "Advertising, „Messen“", "6", 2), ("614000", "Travel", "6", 2),
+    ("615000", "Software subscriptions", "6", 2), ("616000", "Office supplies", "6", 2),
+    ("617000", "Temporary staff (cost centre required)", "6", 2),
+    ("618000", "Project costs (project required)", "6", 2),
+    ("619000", "Old rent (inactive)", "6", 2), ("640000", "Carriage inwards", "6", 2),
+    ("641000", "Taxes not recoverable", "6", 2), ("657000", "Bank charges", "6", 2),
+    ("658000", "Rounding differences", "6", 2), ("230000", "Machinery under construction", "2", 2),
+    ("2", "Fixed assets", None, 1), ("411100", "Sales tax on purchases", "4", 2),
+    ("580100", "Clearing, ACH and transfers", "5", 2), ("580200", "Clearing, cheques", "5", 2),
+    ("580300", "Clearing, cards", "5", 2), ("580900", "Clearing, paid elsewhere", "5", 2),
 ]  # fmt: skip
+_CONTROL_ACCOUNTS = {"cCustomer": "400000", "cLid": "400000", "cSupplier": "440000"}
+_INACTIVE_ACCOUNTS = ("799000", "619000")
 
 
 def generate_company(
@@ -177,6 +192,9 @@ class _Generator:
         self.bad_records()
         self.attachments()
         self.ugly_details()
+        add_cost_accounting(self.company)
+        add_suppliers(self.company)
+        add_purchase_orders(self.company, self.as_of)
 
     def accounts(self) -> None:
         table = self.company.tables["ChartOfAccounts"]
@@ -185,16 +203,24 @@ class _Generator:
             currency = "USD" if "USD" in name else "##"
             record = table.entity.blank()
             record.update(
-                Code=code if self.country == "EU" else f"_SYS{int(code):011d}", Name=name, FormatCode=code,
-                FatherAccountKey=father if father is None or self.country == "EU" else f"_SYS{int(father):011d}",
+                Code=self.account_code(code), Name=name, FormatCode=code,
+                FatherAccountKey=None if father is None else self.account_code(father),
                 AccountLevel=level, ActiveAccount="tNO" if father is None else "tYES", AccountType=kind,
                 AcctCurrency=currency,
                 Balance=0.0, CashAccount="tYES" if code[:2] in ("55", "57") else "tNO", ValidFor="tNO",
-                FrozenFor="tYES" if code == "799000" else "tNO",
-                LockManualTransaction="tYES" if code == "400000" else "tNO",
-                BlockManualPosting="tNO", Protected="tNO", ProjectRelevant="tNO", DistributionRuleRelevant="tNO",
+                FrozenFor=_yes(code in _INACTIVE_ACCOUNTS),
+                LockManualTransaction=_yes(code in _CONTROL_ACCOUNTS.values()),
+                BlockManualPosting="tNO", Protected="tNO", ProjectRelevant=_yes(code == "618000"),
+                DistributionRuleRelevant=_yes(code == "617000"), DistributionRule2Relevant="tNO",
+                DistributionRule3Relevant="tNO", DistributionRule4Relevant="tNO", DistributionRule5Relevant="tNO",
             )  # fmt: skip
             table.put(record)
+
+        self.company.control_accounts = {kind: self.account_code(code) for kind, code in _CONTROL_ACCOUNTS.items()}
+
+    def account_code(self, number: str) -> str:
+        """The key of the account that people know by `number`: US-style charts are segmented."""
+        return number if self.country == "EU" else f"_SYS{int(number):011d}"
 
     def tax_codes(self) -> None:
         if self.country == "US":
@@ -295,9 +321,10 @@ class _Generator:
         )
         city, zip_code, land = self.random.choice(_CITIES)
         frozen = number % 19 == 0
+        kind_name = {"C": "cCustomer", "S": "cSupplier", "L": "cLid"}[kind]
         record = table.entity.blank()
         record.update(
-            CardCode=code, CardName=name, CardType={"C": "cCustomer", "S": "cSupplier", "L": "cLid"}[kind],
+            CardCode=code, CardName=name, CardType=kind_name,
             GroupCode=100 if kind == "C" else 101, Currency=currency, PayTermsGrpCode=-1, VatLiable="vLiable",
             VatGroup="O1",
             FederalTaxID=self.random.choice([None, f"{land}0{self.random.randint(10**8, 10**9 - 1)}"]),
@@ -305,7 +332,8 @@ class _Generator:
             UnifiedFederalTaxID=self.random.choice([None, f"0{number:09d}"]),
             EmailAddress=self.random.choice([None, f"billing{number}@example.test"]),
             Phone1=self.random.choice([None, f"+32 2 {number:07d}"]),
-            Website=None, DebitorAccount="400000", CreditLimit=float(number * 1000), CurrentAccountBalance=0.0,
+            Website=None, DebitorAccount=self.company.control_accounts[kind_name], CreditLimit=float(number * 1000),
+            CurrentAccountBalance=0.0,
             Country=land,
             City=city, ZipCode=zip_code, Valid="tNO" if frozen else "tYES", Frozen="tYES" if frozen else "tNO",
             Series=1,
@@ -579,6 +607,10 @@ class _Generator:
             oldest = table.keys[: max(1, len(table) // 200)]
             for key in oldest:
                 table.put({**table.rows[key], "UpdateDate": None, "UpdateTime": None})
+
+
+def _yes(condition: bool) -> str:
+    return "tYES" if condition else "tNO"
 
 
 def _with_noise(record: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,22 @@ ZERO = Decimal(0)
 
 
 @dataclass(frozen=True)
+class _Kind:
+    """What differs between the marketing documents."""
+
+    memo: str
+    object_code: str
+    control_account: str
+
+
+_KINDS = {
+    "Invoices": _Kind("A/R Invoices", "oInvoices", "400000"),
+    "CreditNotes": _Kind("A/R Credit Memos", "oCreditNotes", "400000"),
+    "PurchaseOrders": _Kind("Purchase Orders", "oPurchaseOrders", "440000"),
+}
+
+
+@dataclass(frozen=True)
 class Line:
     """One line to be billed; `unit_price` is in the document's currency, before the line's discount."""
 
@@ -71,7 +87,7 @@ class _Sums:
 def build_document(
     draft: Draft, *, entity_set: str, doc_entry: int, doc_num: int, local_currency: str, tax_property: str = "VatGroup"
 ) -> Record:
-    """A complete record of `Invoices` or `CreditNotes`; dates of creation and change are the draft's day."""
+    """A complete record of one of `_KINDS`; dates of creation and change are the draft's day."""
     entity = ENTITY_SETS[entity_set]
     record = entity.blank()
     rate = exchange_rate(draft.currency, local_currency)
@@ -167,20 +183,22 @@ def _fill_header(
 ) -> None:  # fmt: skip
     day, due = draft.day.isoformat(), (draft.day + timedelta(days=draft.due_days)).isoformat()
     has_items = draft.lines[0].item_code is not None
+    kind = _KINDS[entity_set]
     record.update(
         DocEntry=doc_entry, DocNum=doc_num, DocType="dDocument_Items" if has_items else "dDocument_Service",
         DocDate=day,
         DocDueDate=due, TaxDate=day, VatDate=day, CreationDate=day, UpdateDate=day, UpdateTime="09:00:00",
         DocTime="09:00:00", CardCode=draft.card_code, CardName=draft.card_name, NumAtCard=draft.customer_reference,
         Address=draft.address, DocCurrency=draft.currency, DocRate=float(rate), Comments=draft.comments,
-        JournalMemo=f"{'A/R Invoices' if entity_set == 'Invoices' else 'A/R Credit Memos'} - {draft.card_code}",
-        DocObjectCode="oInvoices" if entity_set == "Invoices" else "oCreditNotes", HandWritten="tNO", Printed="psNo",
+        JournalMemo=f"{kind.memo} - {draft.card_code}", DocObjectCode=kind.object_code, HandWritten="tNO",
+        Printed="psNo",
         Confirmed="tYES", PartialSupply="tYES", Rounding="tYES" if own.rounding else "tNO", Series=4,
         PaymentGroupCode=-1,
         SalesPersonCode=-1, TransportationCode=-1, UserSign=1,
         TransNum=doc_entry * 10 + (4 if entity_set == "Invoices" else 7),
         FinancialPeriod=draft.day.month, PeriodIndicator=str(draft.day.year), NumberOfInstallments=1, Cancelled="tNO",
-        CancelStatus="csNo", AuthorizationStatus="dasWithout", DocumentStatus="bost_Open", ControlAccount="400000",
+        CancelStatus="csNo", AuthorizationStatus="dasWithout", DocumentStatus="bost_Open",
+        ControlAccount=kind.control_account,
         DiscountPercent=float(draft.discount_percent), DocTotal=float(local.total), VatSum=float(local.tax),
         TotalDiscount=float(local.discount), RoundingDiffAmount=float(local.rounding), PaidToDate=0.0, PaidToDateFC=0.0,
         PaidToDateSys=0.0, DocTotalSys=float(local.total), VatSumSys=float(local.tax), WTAmount=0.0, DataVersion=1,

@@ -69,6 +69,68 @@ def invalid_session() -> ServiceLayerError:
     return ServiceLayerError(401, 301, INVALID_SESSION)
 
 
+def refused(code: int, message: str) -> ServiceLayerError:
+    """400 for a business rule that a posting breaks."""
+    return ServiceLayerError(400, code, message)
+
+
+def unknown_property(name: str, type_name: str) -> ServiceLayerError:
+    """400/-1000 for a property in a body that its type does not have."""
+    return refused(-1000, f"Property '{name}' of '{type_name}' is invalid")
+
+
+def invalid_body() -> ServiceLayerError:
+    """400/-1000 for a body that is no JSON object."""
+    return refused(-1000, "Invalid JSON format")
+
+
+def incomplete_batch() -> ServiceLayerError:
+    """400/-1000 for a batch that cannot be taken apart."""
+    return refused(-1000, "Incomplete Batch Request Body!")
+
+
+def invalid_value(value: object, name: str, valid: dict[str, str] | None = None) -> ServiceLayerError:
+    """400/-1004 for a value of the wrong type, or of an enumeration that does not have it."""
+    choices = ", ".join(f"'{code}' - '{member}'" for member, code in (valid or {}).items())
+    tail = f" The valid values are: {choices}" if choices else ""
+    return refused(-1004, f"'{value}' is not a valid value for property '{name}'.{tail}")
+
+
+def value_too_long(name: str, type_name: str) -> ServiceLayerError:
+    """400/-1000 for a text that does not fit into its column."""
+    return refused(
+        -1000, f"CServiceData::SetPropertyValueString failed; Value too long in property '{name}' of '{type_name}'"
+    )
+
+
+def field_not_updatable() -> ServiceLayerError:
+    """400/-1029 for a property that cannot change any more."""
+    return refused(-1029, "Field cannot be updated")
+
+
+def changed_meanwhile() -> ServiceLayerError:
+    """412/-2039 for an `If-Match` that is not the record's ETag any more."""
+    return ServiceLayerError(
+        412, -2039,
+        "Another user or another operation modified data; to continue, open the window again (ODBC -2039)",
+    )  # fmt: skip
+
+
+def no_such_key(key: object) -> ServiceLayerError:
+    """404/-2028 for a change of a record that does not exist."""
+    return ServiceLayerError(404, -2028, f"Entity with value('{key}') does not exist")
+
+
+def reference_not_found() -> ServiceLayerError:
+    """400/-2028: something that a posting refers to is missing, or an approval procedure made a draft of it."""
+    return refused(-2028, NOT_FOUND)
+
+
+def rate_missing(currency: str) -> ServiceLayerError:
+    """400/-4006 for a day without an exchange rate."""
+    return refused(-4006, f"Update the exchange rate , '{currency}'")
+
+
 def content_type(version: str) -> str:
     """Content type of a root's JSON."""
     flavour = "odata=minimalmetadata" if version == "v1" else "odata.metadata=minimal"

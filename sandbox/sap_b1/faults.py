@@ -39,19 +39,42 @@ FAULT_KINDS = {
 }
 """Kind → what a matching request gets."""
 
+POSTING_FAULT_KINDS = {
+    "lost_request": "the connection drops before the posting is committed",
+    "lost_reply": "the posting is committed, then the connection drops",
+    "bad_gateway_before_commit": "502 with the balancer's HTML page; nothing of this posting is committed",
+    "bad_gateway_after_commit": "502 with the balancer's HTML page, after the posting was committed",
+    "approval": "an approval procedure makes a draft instead of the entry; 400/-2028",
+    "reject_posting": "400 with `code` and `message`, as an add-on's own check gives",
+}
+"""Kind → what a matching posting gets, one that comes in a batch included.
+
+What was committed before it in the same batch stays; nothing after it is carried out.
+"""
+
+LATE_KINDS = {"late_commit": "a writing request is carried out `seconds` later, even if its client is gone by then"}
+"""Kind → what a matching request that writes gets."""
+
+_ALL_KINDS = {**FAULT_KINDS, **LATE_KINDS, **POSTING_FAULT_KINDS}
+_JOURNAL_ENTRY = "^JournalEntries$"
+
 
 @dataclass
 class Fault:
     """One fault, waiting for requests that match.
 
     Attributes:
-        kind: One of `FAULT_KINDS`.
-        path: Regular expression searched in the path below the root,
-        e.g. `^Invoices`; empty matches all but Login and Logout.
+        kind: One of `FAULT_KINDS`, `LATE_KINDS` or `POSTING_FAULT_KINDS`.
+        path: Regular expression searched in the path below the root, e.g. `^Invoices`; empty matches all but Login
+            and Logout. For postings it is the path of each, also within a batch: `^BusinessPartners`, `/Cancel$`;
+            empty matches new journal entries.
         method: Only this HTTP method.
         after: How many matching requests pass unharmed first.
-        times: How many requests are hit; None means until removed.
-        seconds: For `delay`.
+        every: Of those that match after that, only every Nth is hit.
+        times: How many requests are hit; None means until removed, which is the default with `every`.
+        seconds: For `delay` and `late_commit`.
+        code: For `reject_posting`.
+        message: For `reject_posting`.
         node: Only requests that land on this node.
         action: For `run`.
     """
@@ -64,22 +87,36 @@ class Fault:
     seconds: float = 0.0
     node: int | None = None
     action: Callable[[], object] | None = field(default=None, repr=False)
+    every: int | None = None
+    code: int = -1116
+    message: str = "(13000316) Rejected by the company's own check"
     id: int = 0
     hits: int = 0
+    passed: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in FAULT_KINDS:
-            raise ValueError(f"Unknown fault {self.kind!r}; known are {', '.join(FAULT_KINDS)}.")
-        self._pattern = re.compile(self.path)
+        if self.kind not in _ALL_KINDS:
+            raise ValueError(f"Unknown fault {self.kind!r}; known are {', '.join(_ALL_KINDS)}.")
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"every is {self.every}; it must be 1 or more.")
+        self._pattern = re.compile(self.path or (_JOURNAL_ENTRY if self.is_of_postings else ""))
 
-    def matches(self, method: str, path: str, node: int) -> bool:
-        """Whether this request is one of ours; counts down `after`."""
+    @property
+    def is_of_postings(self) -> bool:
+        """Whether it hits single postings rather than whole requests."""
+        return self.kind in POSTING_FAULT_KINDS
+
+    def matches(self, method: str, path: str, node: int | None) -> bool:
+        """Whether this request or posting is one of ours; counts down `after`."""
         if not self.path and path in ("Login", "Logout"):
             return False
         if (self.method or method) != method or self.node not in (None, node) or not self._pattern.search(path):
             return False
         if self.after > 0:
             self.after -= 1
+            return False
+        self.passed += 1
+        if self.every is not None and self.passed % self.every:
             return False
         return self.times is None or self.hits < self.times
 
@@ -103,6 +140,7 @@ class Settings:
         next_link_form: `relative` (`Orders?...`), `path` (`/b1s/v1/Orders?...`) or `absolute`.
         expect_gives_500: Whether an `Expect` header gets an empty 500.
         default_page_size: Rows per page without a Prefer header.
+        posting_ms: Added to a reply for each journal entry that it posts.
     """
 
     latency_ms: float = 0.0
@@ -115,6 +153,7 @@ class Settings:
     next_link_form: str = "relative"
     expect_gives_500: bool = True
     default_page_size: int = 20
+    posting_ms: float = 0.0
 
 
 class Faults:
@@ -130,6 +169,8 @@ class Faults:
 
     def add(self, kind: str, **options: Any) -> Fault:
         """Adds a fault; options are the fields of `Fault`. Raises ValueError for an unknown kind."""
+        if options.get("every") is not None:
+            options.setdefault("times", None)
         fault = Fault(kind, **options)
         with self._lock:
             fault.id = next(self._ids)
@@ -155,10 +196,18 @@ class Faults:
 
     def strike(self, method: str, path: str, node: int) -> Fault | None:
         """The first fault that hits this request, if any; it is counted, and dropped when used up."""
+        return self._strike(method, path, node, of_postings=False)
+
+    def strike_posting(self, method: str, path: str) -> Fault | None:
+        """The first fault that hits this posting, if any; counted as in `strike`."""
+        return self._strike(method, path, None, of_postings=True)
+
+    def _strike(self, method: str, path: str, node: int | None, *, of_postings: bool) -> Fault | None:
         if not self._faults:
             return None
         with self._lock:
-            hit = next((fault for fault in self._faults if fault.matches(method, path, node)), None)
+            candidates = [fault for fault in self._faults if fault.is_of_postings == of_postings]
+            hit = next((fault for fault in candidates if fault.matches(method, path, node)), None)
             if hit is not None:
                 hit.hits += 1
                 if hit.times is not None and hit.hits >= hit.times:

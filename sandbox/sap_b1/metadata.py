@@ -17,7 +17,9 @@ def metadata_document(version: str) -> bytes:
     for entity in ENTITY_SETS.values():
         types.setdefault(entity.type_name, _entity_type(entity, version))
         for collection, members in entity.collections.items():
-            types.setdefault(f"{entity.type_name}/{collection}", _complex_type(collection, members, version))
+            types.setdefault(
+                f"{entity.type_name}/{collection}", _complex_type(entity.member_type(collection), members, version)
+            )
     enums = "".join(
         f"<EnumType Name={quoteattr(name)}>"
         + "".join(f"<Member Name={quoteattr(member)} Value={quoteattr(code)}/>" for member, code in codes.items())
@@ -50,7 +52,7 @@ def _properties(members: dict[str, str], version: str) -> str:
 
 def _entity_type(entity: EntitySet, version: str) -> str:
     collections = "".join(
-        f'<Property Name={quoteattr(name)} Type="Collection(SAPB1.{_member_type(name)})"/>'
+        f'<Property Name={quoteattr(name)} Type="Collection(SAPB1.{entity.member_type(name)})"/>'
         for name in entity.collections
     )
     return (
@@ -60,9 +62,5 @@ def _entity_type(entity: EntitySet, version: str) -> str:
     )
 
 
-def _complex_type(collection: str, members: dict[str, str], version: str) -> str:
-    return f"<ComplexType Name={quoteattr(_member_type(collection))}>{_properties(members, version)}</ComplexType>"
-
-
-def _member_type(collection: str) -> str:
-    return collection.removesuffix("Collection").removesuffix("s")
+def _complex_type(name: str, members: dict[str, str], version: str) -> str:
+    return f"<ComplexType Name={quoteattr(name)}>{_properties(members, version)}</ComplexType>"

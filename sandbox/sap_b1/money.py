@@ -14,6 +14,11 @@ EUR_PER_UNIT = {
 }  # fmt: skip
 
 
+def amount(value: float | None) -> Decimal:
+    """A JSON double as an exact amount: its shortest decimal text, at most six decimals."""
+    return round(Decimal(str(value or 0)), 6)
+
+
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """The amount at its currency's precision, half away from zero."""
     return amount.quantize(Decimal(1).scaleb(-CURRENCY_DECIMALS[currency]), ROUND_HALF_UP)

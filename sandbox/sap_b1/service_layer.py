@@ -1,11 +1,12 @@
 """The Service Layer itself: routes requests of both roots to sessions, reads, attachments and faults.
 
 Order of a request, as on the real server: the balancer (Expect, node), then the session, and only then the path.
+What writes is in `writing` and `batch`.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import re
 import threading
 from collections import Counter
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sandbox.http_server import Ending, HttpServer, Reply, Request
+from sandbox.sap_b1.batch import run_batch
 from sandbox.sap_b1.company import Company
 from sandbox.sap_b1.errors import (
     LOGIN_FAILED,
@@ -25,10 +27,10 @@ from sandbox.sap_b1.errors import (
     invalid_session,
     no_matching_record,
     unrecognized_path,
-    unsupported_action,
     version_header,
 )
 from sandbox.sap_b1.faults import Fault, Faults
+from sandbox.sap_b1.functions import FUNCTIONS
 from sandbox.sap_b1.metadata import metadata_document
 from sandbox.sap_b1.queries import (
     CollectionQuery,
@@ -39,9 +41,11 @@ from sandbox.sap_b1.queries import (
     parse_select,
     read_page,
 )
+from sandbox.sap_b1.replies import json_content, record_reply
 from sandbox.sap_b1.schema import ENTITY_SETS, INTEGER, EntitySet
 from sandbox.sap_b1.sessions import Session, Sessions
-from sandbox.sap_b1.table import Key, Table, etag, to_wire
+from sandbox.sap_b1.table import Key, Table, to_wire
+from sandbox.sap_b1.writing import Interrupted, Operation, Outcome, Writer
 
 BUILD = "1000340"
 NODES = (1, 2, 3, 4)
@@ -61,6 +65,8 @@ class Statistics:
     logins_in_flight: int = 0
     most_logins_in_flight: int = 0
     pages: int = 0
+    batches: int = 0
+    posted: int = 0
     by_path: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
@@ -94,6 +100,7 @@ class ServiceLayer:
         self.faults = faults or Faults()
         self.sessions = Sessions(self.clock, session_timeout_minutes)
         self.statistics = Statistics()
+        self._writer = Writer(self.faults, lambda: self.url)
         self._next_node = 0
         self._data_requests = 0
         self._lock = threading.RLock()
@@ -159,12 +166,36 @@ class ServiceLayer:
         broken = self._broken_reply(fault, version, cookies)
         if broken is not None:
             return broken
+        if fault is not None and fault.kind == "late_commit" and request.method != "GET":
+            return self._answer_late(request, version, path, cookies, node, fault)
+        return _spoil(self._answer(request, version, path, cookies, node, fault), fault)
+
+    def _answer(
+        self, request: Request, version: str, path: str, cookies: dict[str, str], node: int, fault: Fault | None
+    ) -> Reply:
         try:
-            reply = self._route(request, version, path, cookies, node, fault)
+            return self._route(request, version, path, cookies, node, fault)
         except ServiceLayerError as error:
             as_v2 = error.status == 401 and self.faults.settings.v2_errors_on_v1_401
-            reply = error_reply(error, version, shape="v2" if as_v2 else None)
-        return _spoil(reply, fault)
+            return error_reply(error, version, shape="v2" if as_v2 else None)
+        except Interrupted as stop:
+            return stop.reply
+
+    def _answer_late(
+        self, request: Request, version: str, path: str, cookies: dict[str, str], node: int, fault: Fault
+    ) -> Reply:
+        """Carries the request out after a while, as a server under load does, even if nobody waits for it any more."""
+        reply = Reply()
+
+        def carry_out() -> None:
+            with self._lock:
+                made = self._answer(request, version, path, cookies, node, fault)
+            reply.status, reply.headers, reply.body, reply.ending = made.status, made.headers, made.body, made.ending
+
+        asyncio.get_running_loop().call_later(fault.seconds, carry_out)
+        # The reply leaves a moment after it was filled in.
+        reply.delay = fault.seconds + 0.01
+        return reply
 
     def _node(self, route: str | None) -> int:
         """The node of the cookie, or the next in turn."""
@@ -254,7 +285,7 @@ class ServiceLayer:
             context: f"{self.url}/b1s/{version}/$metadata#B1Sessions/{kind}", "SessionId": session.id, "Version": BUILD,
             "SessionTimeout": self.sessions.timeout_minutes,
         }  # fmt: skip
-        reply = _json(content, version)
+        reply = json_content(content, version)
         # Without a Path and with a trailing semicolon, exactly as sent: some cookie jars trip over it.
         reply.headers += [
             ("Set-Cookie", f"B1SESSION={session.id};HttpOnly;"), ("Set-Cookie", f"ROUTEID=.node{node}; path=/b1s")
@@ -264,15 +295,16 @@ class ServiceLayer:
     def _resource(self, request: Request, version: str, path: str, company: Company, fault: Fault | None) -> Reply:
         if path == "$metadata":
             return Reply(200, [("Content-Type", "application/xml;charset=utf-8")], metadata_document(version))
-        if path == "CompanyService_GetAdminInfo" and request.method == "POST":
-            return _json({"CompanyName": company.database, "LocalCurrency": company.local_currency}, version)
-        match = _RESOURCE.match(path)
-        entity = ENTITY_SETS.get(match["set"]) if match is not None else None
-        if match is None or entity is None:
-            raise unrecognized_path()
+        if path == "$batch" and request.method == "POST":
+            return self._batch(request, version, company)
+        if path in FUNCTIONS and request.method == "POST":
+            return FUNCTIONS[path](request, version, company)
         if request.method != "GET":
-            # Posting, PATCH and $batch belong here, in a module of their own, when an integration writes to SAP.
-            raise unsupported_action()
+            outcome = self._write(request, version, path, company, request.headers.get("if-match"))
+            if outcome.interruption is not None:
+                raise outcome.interruption
+            return outcome.reply
+        match, entity = _named(path)
         table = company.tables[entity.name]
         if match["key"] is None:
             if match["rest"] == "$count":
@@ -288,6 +320,27 @@ class ServiceLayer:
         if entity.name == "Attachments2" and match["rest"] == "$value":
             return _attachment(company, int(key), parse_query(request.query).get("filename"))
         return _property(table, key, match["rest"], version)
+
+    def _write(self, request: Request, version: str, path: str, company: Company, if_match: str | None) -> Outcome:
+        match, entity = _named(path)
+        key = None if match["key"] is None else _parse_key(match["key"], entity)
+        operation = Operation(request, path, entity, key, match["rest"])
+        try:
+            return self._writer.perform(operation, version, company, if_match=if_match)
+        finally:
+            self.statistics.posted = self._writer.posted
+
+    def _batch(self, request: Request, version: str, company: Company) -> Reply:
+        """Parts that write take `If-Match` from the batch's own headers; in a part's it is not looked at."""
+        self.statistics.batches += 1
+        if_match = request.headers.get("if-match")
+
+        def perform(part: Request, path: str) -> Outcome:
+            if part.method == "GET":
+                return Outcome(self._resource(part, version, path, company, None))
+            return self._write(part, version, path, company, if_match)
+
+        return run_batch(request, version, company, perform)
 
     def _query(self, request: Request, table: Table, *, drop_filter: bool = False) -> CollectionQuery:
         return CollectionQuery.parse(
@@ -333,29 +386,21 @@ class ServiceLayer:
         select = parse_select(options.get("$select"), table.entity)
         row = table.rows[key]
         shown = row if select is None else {name: row[name] for name in select}
-        name = "odata.metadata" if version == "v1" else "@odata.context"
-        kind = "@Element" if version == "v1" else "$entity"
-        content = {name: f"{self.url}/b1s/{version}/$metadata#{table.entity.name}/{kind}"}
-        headers = []
-        if table.entity.has_etag:
-            tag = etag(shown.get("DataVersion", 1))
-            content["odata.etag" if version == "v1" else "@odata.etag"] = tag
-            headers.append(("ETag", tag))
-        reply = _json({**content, **to_wire(shown, table.entity, version)}, version)
-        reply.headers += headers
-        return reply
-
-
-def _json(content: dict[str, Any], version: str) -> Reply:
-    body = json.dumps(content, ensure_ascii=False, indent="\t", separators=(",", " : ")).encode()
-    return Reply(
-        200, [("Content-Type", content_type(version)), version_header(version), ("Vary", "Accept-Encoding")], body
-    )
+        return record_reply(shown, table.entity, version, self.url)
 
 
 def _cookies(request: Request) -> dict[str, str]:
     pairs = (part.strip().partition("=") for part in request.headers.get("cookie", "").split(";"))
     return {name: value for name, _, value in pairs if name}
+
+
+def _named(path: str) -> tuple[re.Match[str], EntitySet]:
+    """What a path names: `Invoices`, `Invoices(1)`, `Invoices(1)/DocTotal`."""
+    match = _RESOURCE.match(path)
+    entity = ENTITY_SETS.get(match["set"]) if match is not None else None
+    if match is None or entity is None:
+        raise unrecognized_path()
+    return match, entity
 
 
 def _parse_key(text: str, entity: EntitySet) -> Key:
@@ -383,7 +428,7 @@ def _property(table: Table, key: Key, rest: str, version: str) -> Reply:
     context = "odata.metadata" if version == "v1" else "@odata.context"
     link = f"$metadata#{table.entity.name}({quote(str(key))})/{name}"
     null = "odata.null" if version == "v1" else "@odata.null"
-    return _json({context: link, null: True} if value is None else {context: link, "value": value}, version)
+    return json_content({context: link, null: True} if value is None else {context: link, "value": value}, version)
 
 
 def _attachment(company: Company, entry: int, file_name: str | None) -> Reply:

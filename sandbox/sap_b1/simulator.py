@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.sap_b1.company import Company
+from sandbox.sap_b1.posting_controls import PATHS as POSTING_PATHS
+from sandbox.sap_b1.posting_controls import control_postings
 from sandbox.sap_b1.scenario import second_day
 from sandbox.sap_b1.schema import ENTITY_SETS, INTEGER
 from sandbox.sap_b1.service_layer import ServiceLayer
@@ -61,7 +63,7 @@ class SapB1Simulator:
         }
 
     def control(self, method: str, path: list[str], body: Any) -> Any:
-        """Control paths: `faults`, `settings`, `sessions`, `records/…`, `scenario/second_day`."""
+        """Control paths: `faults`, `settings`, `sessions`, `records/…`, `scenario/second_day`, and the ledger's."""
         match method, path:
             case "GET", []:
                 return self.state()
@@ -69,6 +71,8 @@ class SapB1Simulator:
                 return second_day(self.company)
             case _, ["faults" | "settings" | "sessions", *rest]:
                 return self._switches(method, path[0], rest, body)
+            case _, [first, *_] if first in POSTING_PATHS:
+                return control_postings(self.company, method, path, body)
             case _, ["records", entity_set, *rest] if entity_set in ENTITY_SETS:
                 return self._records(method, entity_set, rest, body)
         raise NotHandled

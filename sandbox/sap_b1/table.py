@@ -93,6 +93,16 @@ class Table:
         for variant in self._encoded.values():
             variant.pop(key, None)
 
+    def snapshot(self) -> tuple[dict[Key, Record], list[Any]]:
+        """What `restore` brings back. Rows are replaced when they change, never changed in place."""
+        return dict(self.rows), list(self._keys)
+
+    def restore(self, snapshot: tuple[dict[Key, Record], list[Any]]) -> None:
+        """Takes back every change since the snapshot."""
+        self.rows, self._keys = snapshot
+        self.version += 1
+        self._encoded.clear()
+
     def next_key(self) -> int:
         """The next free integer key."""
         return int(self._keys[-1]) + 1 if self._keys else 1

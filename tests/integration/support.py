@@ -90,11 +90,11 @@ class FolderWatch:
 
 
 @contextmanager
-def airflow_with(home: Path, env: Mapping[str, str], include: Path) -> Iterator[AirflowServices]:
+def airflow_with(home: Path, env: Mapping[str, str], include: Path, dag_id: str = DAG_ID) -> Iterator[AirflowServices]:
     """Airflow's components, healthy and with the DAG read."""
     with AirflowServices(home, {**env, "TIEOUT_INCLUDE": str(include)}) as airflow:
         airflow.wait_healthy()
-        airflow.wait_dag(DAG_ID)
+        airflow.wait_dag(dag_id)
         yield airflow
 
 

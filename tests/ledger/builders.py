@@ -6,7 +6,20 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tieout.ledger import EntityOutcome, FileRecord, FileRow, HeldDraft, Ledger, RunKey, Tally
+from tieout.ledger import (
+    EntityOutcome,
+    FileRecord,
+    FileRow,
+    HeldDraft,
+    Lease,
+    Ledger,
+    PostingDraft,
+    PostingKind,
+    PostingResult,
+    PostingRow,
+    RunKey,
+    Tally,
+)
 
 DELIVERED_AT = datetime(2026, 3, 31, 22, 15, tzinfo=UTC)
 
@@ -121,3 +134,75 @@ def hold(ledger: Ledger, key: RunKey, *drafts: HeldDraft) -> None:
     """A whole run that delivers nothing and holds these records."""
     prepared(ledger, key)
     commit(ledger, key, outcome_of(held=drafts))
+
+
+COMPANY = "SAP company SBODEMO"
+
+
+def posting_run(run_id: str = "scheduled__1", entity: str = "invoices", instance: str = "default") -> RunKey:
+    return RunKey("stampli_to_sap_b1", instance, entity, run_id)
+
+
+def posting_lease(ledger: Ledger, holder: str = "test") -> Lease:
+    """The lease that all postings of a company are made under, whatever their entity."""
+    return ledger.lock(COMPANY, holder, wait=0.0)
+
+
+def posting_draft(
+    source_key: str,
+    *,
+    revision: int = 1,
+    kind: PostingKind = "journal_entry",
+    posting_key: str = "",
+    identity: str = "",
+    body: bytes = b'{"Memo": "x"}',
+    high_water: int | None = None,
+    version: str = "1",
+) -> PostingDraft:
+    return PostingDraft(
+        source_key=source_key,
+        label=f"INV-{source_key}",
+        kind=kind,
+        revision=revision,
+        posting_key=posting_key or f"TO1-{source_key}-{revision}",
+        identity=identity or f"V100|INV-{source_key}|INVOICE",
+        fingerprint=f"fingerprint {source_key} v{version}",
+        currency="EUR",
+        amount=Decimal("10.00"),
+        body=body,
+        high_water=high_water,
+    )
+
+
+def post(ledger: Ledger, key: RunKey, lease: Lease, *drafts: PostingDraft, first_number: int = 1) -> list[PostingRow]:
+    """Post these for good: intended, sent, found in the books."""
+    rows = ledger.intend(key, drafts, lease=lease)
+    ledger.mark_sending([row.id for row in rows], lease=lease)
+    ledger.settle_postings(key, [done(row, number) for number, row in enumerate(rows, first_number)], lease=lease)
+    return rows
+
+
+def done(row: PostingRow, number: int) -> PostingResult:
+    return PostingResult(row.id, "done", target_key=str(number), target_number=str(1000 + number))
+
+
+def commit_posted(
+    ledger: Ledger,
+    key: RunKey,
+    lease: Lease,
+    *,
+    held: Iterable[HeldDraft] = (),
+    settled: Iterable[str] = (),
+    posted: Tally | None = None,
+) -> None:
+    ledger.commit_postings(
+        key,
+        lease=lease,
+        held=held,
+        settled=settled,
+        tally=posted or euros(1, "10.00"),
+        duplicate=euros(1, "7.00"),
+        held_tally=euros(1, "13.00"),
+        excluded=Tally(),
+        mapping_version="v7",
+    )

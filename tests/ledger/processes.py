@@ -6,7 +6,9 @@ import os
 import signal
 from multiprocessing.connection import Connection
 
-from tests.ledger.builders import outcome_of, prepare, prepared, run_key, send
+from sqlalchemy.exc import IntegrityError
+
+from tests.ledger.builders import outcome_of, posting_draft, posting_run, prepare, prepared, run_key, send
 from tieout.errors import Superseded
 from tieout.ledger import Ledger, Scope
 
@@ -65,3 +67,43 @@ def save_session(url: str, expected: int, pipe: Connection) -> None:
             pipe.send(ledger.save_session("sap_b1", str(os.getpid()).encode(), expected_generation=expected))
         except Superseded:
             pipe.send(None)
+
+
+def freeze_then_look_at_the_clock(url: str, ttl: float, pipe: Connection) -> None:
+    """Take the lease, stop dead, then ask only the clock whether the lease still is ours."""
+    with Ledger.open(url) as ledger:
+        lease = ledger.acquire(SCOPE, "the zombie", ttl=ttl)
+        lease.check_local(margin=ttl / 2)
+        pipe.send(lease.token)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        try:
+            lease.check_local(margin=ttl / 2)
+            pipe.send("sent")
+        except Superseded as error:
+            pipe.send(str(error))
+
+
+def die_while_posting(url: str, name: str, ttl: float, pipe: Connection) -> None:
+    """Intend three postings, send two of them, be killed before any reply."""
+    key = posting_run("killed")
+    with Ledger.open(url) as ledger:
+        prepared(ledger, key)
+        lease = ledger.lock(name, "the first", ttl=ttl)
+        rows = ledger.intend(key, [posting_draft(source_key) for source_key in ("1", "2", "3")], lease=lease)
+        ledger.mark_sending([row.id for row in rows[:2]], lease=lease)
+        pipe.send("the bytes are on their way")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def intend(url: str, name: str, run_id: str, keys: list[str], pipe: Connection) -> None:
+    """Say ready, wait for the start, intend the same postings as everybody else under a lease of one's own."""
+    key = posting_run(run_id)
+    with Ledger.open(url) as ledger:
+        prepared(ledger, key)
+        with ledger.lock(name, run_id) as lease:
+            pipe.send("ready")
+            pipe.recv()
+            try:
+                pipe.send([row.id for row in ledger.intend(key, [posting_draft(k) for k in keys], lease=lease)])
+            except IntegrityError as error:
+                pipe.send(str(error))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -77,6 +78,35 @@ def test_many_held_and_settled(ledger: Ledger) -> None:
     page = ledger.held(Filters(status="held"), 10, 490)
     assert [row.source_key for row in page] == keys[2_000:2_010][::-1]
     assert ledger.count_held(Filters(status="held", since=page[0].last_seen)) > 0
+
+
+def test_what_a_retry_reads(ledger: Ledger) -> None:
+    keys = [f"{number:03}" for number in range(450)]
+    hold(ledger, run_key("1"), *(held_draft(key, payload=key.encode()) for key in keys))
+    hold(ledger, run_key("2"), held_draft("000", payload=b"000"))
+    hold(ledger, run_key("3", "payments"), held_draft("000"))
+    ledger.discard_held(2, "no", "anna")
+    rows = ledger.open_held(SCOPE)
+    assert [row.source_key for row in rows] == [keys[0], *keys[2:]]
+    assert [row.attempts for row in rows[:2]] == [2, 1] and rows[0].last_seen > rows[1].last_seen
+    ids = [row.id for row in rows][::-1]
+    payloads = list(ledger.held_payloads(iter(ids)))
+    assert payloads == [(row.id, row.source_key.encode()) for row in rows[::-1]]
+    with pytest.raises(ValueError, match="no held record 9999"):
+        list(ledger.held_payloads([1, 9999]))
+
+
+def test_payloads_are_read_as_they_are_needed(ledger: Ledger) -> None:
+    hold(ledger, KEY, *(held_draft(str(number)) for number in range(250)))
+    asked: list[int] = []
+
+    def ids() -> Iterator[int]:
+        for held_id in range(1, 251):
+            asked.append(held_id)
+            yield held_id
+
+    first = next(ledger.held_payloads(ids()))
+    assert first[0] == 1 and len(asked) == 200
 
 
 def test_other_scopes_are_left_alone(ledger: Ledger) -> None:

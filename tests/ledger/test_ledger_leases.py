@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -43,6 +44,19 @@ def process(target: Callable[..., None], *arguments: Any) -> Iterator[tuple[Spaw
 def said(pipe: Connection) -> Any:
     assert pipe.poll(PATIENCE), "The process said nothing."
     return pipe.recv()
+
+
+@contextmanager
+def nobody_asks(ledger: Ledger) -> Iterator[None]:
+    """Inside, it is an error to ask the ledger anything."""
+
+    def refuse() -> None:
+        raise AssertionError("The ledger was asked.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "_reading", refuse)
+        patch.setattr(ledger, "_writing", refuse)
+        yield
 
 
 def test_one_holder_at_a_time(ledger: Ledger) -> None:
@@ -173,6 +187,107 @@ def test_a_holder_that_wakes_up_late_commits_nothing(ledger: Ledger, ledger_url:
             assert "the next has it now" in said(pipe)
     assert ledger.fingerprints(SCOPE, ["1"]) == {}
     assert [file.state for file in ledger.unsettled_files(SCOPE)] == ["verified"]
+
+
+class TestLookingAtTheClock:
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+        """The seconds that leases see; put another number in to let time pass."""
+        now = [1_000.0]
+        monkeypatch.setattr("tieout.ledger.leases._seconds", lambda: now[0])
+        yield now
+
+    @pytest.mark.parametrize(
+        ("passed", "margin", "ours"),
+        [(0.0, 5.0, True), (15.0, 5.0, True), (15.1, 5.0, False), (15.1, 4.0, True), (3_600.0, 5.0, False)],
+    )
+    def test_a_lease_is_relied_on_until_shortly_before_it_runs_out(
+        self, ledger: Ledger, clock: list[float], passed: float, margin: float, ours: bool
+    ) -> None:
+        with ledger.acquire(SCOPE, "run A", ttl=20.0) as lease, nobody_asks(ledger):
+            clock[0] += passed
+            if ours:
+                lease.check_local(margin)
+                return
+            with pytest.raises(Superseded, match=rf"last renewed {passed:.0f} s ago and lasts 20 s"):
+                lease.check_local(margin)
+
+    def test_a_renewal_counts_from_when_it_was_asked_for(
+        self, ledger: Ledger, clock: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answers = threading.Semaphore(0)
+        asked = threading.Event()
+
+        def slow(self: Ledger, name: str, token: int, ttl: float) -> bool:
+            asked.set()
+            answers.acquire()
+            return True
+
+        monkeypatch.setattr(Ledger, "_renew_lease", slow)
+        lease = ledger.acquire(SCOPE, "run A", ttl=1.0)
+        assert asked.wait(PATIENCE)  # at 1000
+        clock[0] += 0.8
+        asked.clear()
+        answers.release()
+        assert asked.wait(PATIENCE)  # the first answer is in, the second was asked for at 1000.8
+        with pytest.raises(Superseded, match="last renewed 1 s ago"):
+            lease.check_local(0.5)
+        lease.release()
+        answers.release()
+        lease._heartbeat.join(PATIENCE)
+
+    def test_a_renewal_makes_it_good_again(
+        self, ledger: Ledger, clock: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: Queue[float] = Queue()
+        renew = Ledger._renew_lease
+
+        def noted(self: Ledger, name: str, token: int, ttl: float) -> bool:
+            asked.put(clock[0])
+            return renew(self, name, token, ttl)
+
+        monkeypatch.setattr(Ledger, "_renew_lease", noted)
+        with ledger.acquire(SCOPE, "run A", ttl=1.0) as lease:
+            clock[0] += 30.0
+            while asked.get(timeout=PATIENCE) < 1_030.0:
+                pass
+            asked.get(timeout=PATIENCE)  # asked for once more, so the answer before it is in
+            lease.check_local(0.5)
+
+    def test_a_lease_given_back(self, ledger: Ledger) -> None:
+        lease = ledger.acquire(SCOPE, "run A")
+        lease.check_local()
+        lease.release()
+        with pytest.raises(Superseded, match="it was given back"):
+            lease.check_local()
+
+    def test_a_lease_taken_over(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        told = threading.Event()
+
+        def taken_over(self: Ledger, name: str, token: int, ttl: float) -> bool:
+            told.set()
+            return False
+
+        monkeypatch.setattr(Ledger, "_renew_lease", taken_over)
+        lease = ledger.acquire(SCOPE, "run A", ttl=2.0)
+        assert told.wait(PATIENCE)
+        lease._heartbeat.join(PATIENCE)
+        with pytest.raises(Superseded, match="somebody else has taken over"):
+            lease.check_local(1.0)
+        lease.release()
+
+    def test_a_margin_that_leaves_nothing(self, ledger: Ledger) -> None:
+        with ledger.acquire(SCOPE, "run A", ttl=5.0) as lease, pytest.raises(ValueError, match="leaves nothing"):
+            lease.check_local()
+
+    def test_a_process_that_wakes_up_late_sends_nothing(self, ledger: Ledger, ledger_url: str) -> None:
+        with process(processes.freeze_then_look_at_the_clock, ledger_url, 1.0) as (child, pipe):
+            token = said(pipe)
+            assert child.pid is not None
+            with ledger.acquire(SCOPE, "the next", wait=PATIENCE) as lease:
+                assert lease.token == token + 1
+                os.kill(child.pid, signal.SIGCONT)
+                assert "can no longer rely on its lease" in said(pipe)
 
 
 def test_locks_by_name_are_no_leases_of_scopes(ledger: Ledger) -> None:

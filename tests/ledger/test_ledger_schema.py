@@ -4,19 +4,31 @@ import json
 import subprocess
 import sys
 from contextlib import ExitStack
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 import tieout.ledger
 from tests.ledger import processes
-from tests.ledger.builders import deliver, held_draft, hold, run_key
+from tests.ledger.builders import (
+    deliver,
+    held_draft,
+    hold,
+    post,
+    posting_draft,
+    posting_lease,
+    posting_run,
+    prepared,
+    run_key,
+)
 from tests.ledger.test_ledger_leases import process, said
 from tieout.errors import ConfigurationInvalid
 from tieout.ledger import Filters, Ledger, Scope
@@ -35,6 +47,83 @@ def test_migrations_build_what_the_models_say(empty_url: str) -> None:
         made = {index["name"] for table in metadata.tables for index in inspect(connection).get_indexes(table)}
         assert {index.name for table in metadata.tables.values() for index in table.indexes} <= made
     engine.dispose()
+
+
+def indexes(connection: Connection) -> dict[str, tuple[object, ...]]:
+    """Every index by its name: table, columns, unique or not, condition."""
+    return {
+        str(index["name"]): (
+            table,
+            index["column_names"],
+            bool(index["unique"]),
+            [str(condition) for condition in index.get("dialect_options", {}).values()],
+        )
+        for table in metadata.tables
+        for index in inspect(connection).get_indexes(table)
+    }
+
+
+def test_migrations_build_the_same_indexes(empty_url: str) -> None:
+    """Also their conditions, which the comparison above leaves out."""
+    Ledger.open(empty_url, migrate=True).close()
+    engine = create_engine(empty_url.replace("postgresql://", "postgresql+psycopg2://"))
+    with engine.begin() as connection:
+        migrated = indexes(connection)
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+        assert indexes(connection) == migrated
+    engine.dispose()
+
+
+FIRST_ROWS = """
+    INSERT INTO scopes (integration, instance, entity, version) VALUES ({key}, 1);
+    INSERT INTO runs (integration, instance, entity, run_id, attempt, mode, dry_run, status, stage, "window",
+        started_at) VALUES ({key}, 'r', 1, 'scheduled', false, 'success', 'delivered', '{{}}', {at});
+    INSERT INTO files (integration, instance, entity, run_id, kind, file_name, remote_path, local_uri, bytes, sha256,
+        records, control_totals, state, verification, created_at, updated_at, delivered_at) VALUES ({key}, 'r', 'data',
+        'a.csv', '/in/a.csv', 'x', 10, 'd', 1, '{{}}', 'delivered', 'size', {at}, {at}, {at});
+    INSERT INTO file_records VALUES (1, '1', 'f', 'INV-1', 0, 10);
+    INSERT INTO records VALUES (1, '1', 'f', 'INV-1', 1, 'r', {at});
+    INSERT INTO held (integration, instance, entity, source_key, label, first_run_id, run_id, reason_code, owner,
+        payload, payload_sha256, content_type, amount, currency, first_seen, last_seen, attempts, status) VALUES
+        ({key}, '2', 'INV-2', 'r', 'r', 'X', 'finance', 'p', 'd', 't', '1.50', 'EUR', {at}, {at}, 3, 'held')
+"""
+
+
+def first_tables(url: str) -> None:
+    """A ledger as version 0001 left it: a run that delivered one record and held another."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
+    config = Config()
+    config.set_main_option("script_location", str(Path(tieout.ledger.__file__).with_name("migrations")))
+    rows = FIRST_ROWS.format(key="'sap_b1_to_peakflo', 'default', 'invoices'", at="'2026-03-31T22:15:00.000000Z'")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in rows.split(";"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def test_a_ledger_of_the_first_version_keeps_its_books(empty_url: str) -> None:
+    first_tables(empty_url)
+    with Ledger.open(empty_url) as ledger:
+        with pytest.raises(ConfigurationInvalid, match="is at version 0001, this code needs 0002"):
+            ledger.runs(Filters())
+        ledger.migrate()
+        assert ledger.fingerprints(SCOPE, ["1"]) == {"1": "f"} and ledger.entity_version(SCOPE) == 1
+        (file,) = ledger.files(Filters())
+        assert (file.state, file.source_mtime, file.archive_path) == ("delivered", None, None)
+        assert ledger.delivered_digests(SCOPE, "/in/a.csv") == {"d"}
+        (held,) = ledger.open_held(SCOPE)
+        assert (held.source_key, held.amount, held.attempts) == ("2", Decimal("1.50"), 3)
+        assert [run.status for run in ledger.runs(Filters())] == ["success"]
+        deliver(ledger, run_key("2"), "2", name="b.csv")
+        prepared(ledger, posting_run())
+        with posting_lease(ledger) as lease:
+            post(ledger, posting_run(), lease, posting_draft("7"), first_number=17)
+        assert [record["source_key"] for record in ledger.trace("17")["records"]] == ["7"]
+        assert ledger.open_held(SCOPE) == []
+        assert ledger.get_file(2) is not None  # numbered on
 
 
 def test_migrating_again_changes_nothing(empty_url: str) -> None:
@@ -131,8 +220,8 @@ def test_sqlite_is_safe_to_use_from_several_processes(tmp_path: Path, monkeypatc
 def test_migrating_from_the_command_line(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     environment = {"PYTHONPATH": ":".join(sys.path), "AIRFLOW_CONN_TIEOUT_LEDGER": url, "AIRFLOW_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "tieout.ledger", "migrate"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    arguments = [sys.executable, "-m", "tieout.ledger", "migrate"]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     with Ledger.open(url) as ledger:
         assert ledger.count_runs(Filters()) == 0

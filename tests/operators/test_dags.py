@@ -22,6 +22,7 @@ HEAVY = ("pandas", "pyarrow", "numpy", "great_expectations", "lxml", "asyncssh",
 IMPORT_DAG = """
 import json, sys
 import airflow.sdk
+import airflow.triggers.base
 from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, ExceptionRetryPolicy, Param, RetryRule
 from airflow.sdk import TriggerRule, task_group
 before = set(sys.modules)

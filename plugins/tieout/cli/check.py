@@ -79,7 +79,7 @@ def _conversation(use: ConnectionInUse, found: Connection) -> Callable[[], list[
 
     if found.conn_type == "sftp":
         target = sftp_target(use.conn_id)
-        return lambda: check_sftp(target, use.folders)
+        return lambda: check_sftp(target, use.folders, use.collected)
     if found.conn_type == "sap_b1" or "company_db" in found.extra_dejson:
         settings = sap_b1_settings(use.conn_id)
         return lambda: check_sap_b1(settings)

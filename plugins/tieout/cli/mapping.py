@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tieout.cli.output import note, print_json, print_table
 from tieout.config import include_folder
 from tieout.errors import ConfigurationInvalid
+from tieout.mapping.cross_reference import content_version, load_cross_reference
 from tieout.mapping.encryption import SUFFIX, decrypt_file, encrypt_file
 from tieout.mapping.encryption import rotate as rotate_file
+from tieout.mapping.lineage import Lineage
 from tieout.mapping.lineage import lineage as lineage_of
-from tieout.mapping.loader import list_mappings, load_mapping
+from tieout.mapping.loader import list_mappings, load_mapping, load_yaml_or_encrypted
 from tieout.yaml_file import display_name
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One file, read: what kind it is, what it is for, and where its columns come from."""
+
+    kind: str
+    entity: str
+    columns: int | None
+    version: str
+    lineage: list[Lineage]
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -23,7 +37,7 @@ def validate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(rows)
     else:
-        print_table(rows, ("file", "entity", "columns", "version", "valid"))
+        print_table(rows, ("file", "kind", "entity", "columns", "version", "valid"))
         for row in rows:
             if row["problem"]:
                 note(str(row["problem"]))
@@ -31,12 +45,12 @@ def validate(arguments: argparse.Namespace) -> int:
 
 
 def _validated(path: Path) -> dict[str, Any]:
-    row: dict[str, Any] = {"file": display_name(path), "entity": None, "columns": None, "version": None}
+    row: dict[str, Any] = {"file": display_name(path), "kind": None, "entity": None, "columns": None, "version": None}
     try:
-        mapping = load_mapping(path)
+        read = _read(path)
     except ConfigurationInvalid as error:
         return {**row, "valid": False, "problem": str(error)}
-    found = {"entity": mapping.entity, "columns": len(mapping.columns), "version": mapping.version[:12]}
+    found = {"kind": read.kind, "entity": read.entity, "columns": read.columns, "version": read.version[:12]}
     return {**row, **found, "valid": True, "problem": None}
 
 
@@ -45,13 +59,61 @@ def lineage(arguments: argparse.Namespace) -> int:
     rows = [
         {"file": display_name(path), "column": item.column, "source": item.source, "operation": item.operation}
         for path in _files(arguments.files)
-        for item in lineage_of(load_mapping(path))
+        for item in _read(path).lineage
     ]
     if arguments.json:
         print_json(rows)
     else:
         print_table(rows, ("file", "column", "source", "operation"))
     return 0
+
+
+def _read(path: Path) -> _Read:
+    """A file of any kind; which one it is, its first key says.
+
+    Raises:
+        ConfigurationInvalid: It is wrong.
+    """
+    content = load_yaml_or_encrypted(path).content
+    for kind, read in _KINDS.items():
+        if isinstance(content, dict) and kind in content:
+            return read(path)
+    mapping = load_mapping(path)
+    return _Read("mapping", mapping.entity, len(mapping.columns), mapping.version, lineage_of(mapping))
+
+
+def _read_cross_reference(path: Path) -> _Read:
+    """Translations only: the columns that use them are listed with the rules."""
+    table = load_cross_reference(path)
+    return _Read("cross-reference", table.name, None, table.version, [])
+
+
+def _read_rules(path: Path) -> _Read:
+    from tieout.integrations.stampli_to_sap_b1.lineage import rules_lineage
+    from tieout.integrations.stampli_to_sap_b1.rules import load_rules
+
+    rules = load_rules(path)
+    found = rules_lineage(rules)
+    return _Read("rules", rules.rules, len({item.column for item in found}), content_version(rules), found)
+
+
+def _read_layout(path: Path) -> _Read:
+    from tieout.systems.stampli.layout import load_layout
+
+    layout = load_layout(path)
+    found = [
+        Lineage(f"{layout.entity} file.{name}", column, str(layout.kind.columns[column]))
+        for column, names in layout.names.items()
+        for name in names
+    ]
+    return _Read("layout", layout.entity, len({item.column for item in found}), layout.version, found)
+
+
+_KINDS: dict[str, Callable[[Path], _Read]] = {
+    "cross_reference": _read_cross_reference,
+    "rules": _read_rules,
+    "layout": _read_layout,
+}
 
 
 def encrypt(arguments: argparse.Namespace) -> int:

@@ -36,7 +36,8 @@ async def connect(target: SftpTarget) -> asyncssh.SSHClientConnection:
         ConfigurationInvalid: A pinned key or the key file cannot be read.
     """
     pinned = PinnedHostKeys(target)
-    client = _Client(target, pinned, _private_key(target))
+    # Opening an encrypted key takes a good part of a second by design; other connections share this event loop.
+    client = _Client(target, pinned, await asyncio.to_thread(_private_key, target))
     try:
         async with asyncio.timeout(target.connect_timeout):
             connection, _ = await asyncssh.create_connection(

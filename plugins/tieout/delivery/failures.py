@@ -24,7 +24,7 @@ LOST: Final = (
 ABSENT: Final = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 """The two ways of a server to say that there is no such file."""
 
-_DENIED = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect, asyncssh.SFTPCannotDelete)
+DENIED = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect, asyncssh.SFTPCannotDelete)
 _FULL = (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded)
 
 
@@ -71,7 +71,7 @@ def translate(target: SftpTarget, error: BaseException, doing: str, path: str) -
         return lost(target, error)
     folder = path.rpartition("/")[0] or "/"
     failed = f"{target.label} could not {doing} {path}"
-    if isinstance(error, _DENIED):
+    if isinstance(error, DENIED):
         return ReceiverRefused(
             f"{failed}: permission denied. The user {target.username!r} needs write permission in the folder {folder};"
             " ask the receiver to grant it (the folder or the account may be read-only)."

@@ -63,6 +63,17 @@ class FileInfo:
         return self.mode is not None and stat.S_ISDIR(self.mode)
 
 
+def _file_info(attrs: asyncssh.SFTPAttrs) -> FileInfo:
+    return FileInfo(attrs.size or 0, attrs.mtime, attrs.permissions)
+
+
+def _told_in_passing(attrs: asyncssh.SFTPAttrs) -> FileInfo | None:
+    """Some servers list bare names, and size, time and kind have to be asked for."""
+    if attrs.size is None or attrs.mtime is None or attrs.permissions is None:
+        return None
+    return _file_info(attrs)
+
+
 class _Handler(SFTPClientHandler):
     """asyncssh's handler that also remembers the server's extensions and knows `check-file`'s reply."""
 
@@ -149,7 +160,22 @@ class Remote:
                 attrs = await self._handler.lstat(path.encode(), 0)
         except ABSENT:
             return None
-        return FileInfo(attrs.size or 0, attrs.mtime, attrs.permissions)
+        return _file_info(attrs)
+
+    async def names_in(self, path: str) -> list[tuple[bytes, FileInfo | None]]:
+        """The names in a folder as the server spells them; None where it tells too little in passing."""
+        handle = await self._handler.opendir(path.encode())
+        found: list[tuple[bytes, FileInfo | None]] = []
+        try:
+            while True:
+                entries, at_end = await self._handler.readdir(handle)
+                found += [(cast(bytes, entry.filename), _told_in_passing(entry.attrs)) for entry in entries]
+                if at_end or not entries:
+                    return found
+        except asyncssh.SFTPEOFError:
+            return found
+        finally:
+            self._close_later(handle)
 
     async def folder_exists(self, path: str) -> bool:
         """Whether `path` is a folder, or a link to one."""
@@ -214,37 +240,22 @@ class Remote:
             await writer.abandon()
             raise
 
-    async def read_through(self, path: str, size: int, consume: Callable[[bytes], Awaitable[bool]]) -> None:
-        """Hand the first `size` bytes of a file to `consume`, block by block in order, until it returns False.
-
-        Reads run ahead of the consumer within a limit shared by all files of the connection.
-        """
+    @contextlib.asynccontextmanager
+    async def reading(self, path: str) -> AsyncIterator[RemoteReader]:
+        """Open a file to read."""
         handle = await self._handler.open(path.encode(), FXF_READ, asyncssh.SFTPAttrs())
-        pending: deque[asyncio.Task[bytes]] = deque()
-        offset = 0
         try:
-            while offset < size or pending:
-                while offset < size and len(pending) < _BLOCKS_PER_FILE and not (pending and self._blocks.locked()):
-                    await self._blocks.acquire()
-                    length = min(self.able.max_read, _MAX_BLOCK, size - offset)
-                    pending.append(asyncio.create_task(self._read_fully(handle, offset, length)))
-                    offset += length
-                try:
-                    data = await pending[0]
-                finally:
-                    pending.popleft()
-                    self._blocks.release()
-                if not await consume(data):
-                    return
+            yield RemoteReader(self._handler, handle, self._blocks, min(self.able.max_read, _MAX_BLOCK))
         finally:
-            for task in pending:
-                task.cancel()
-                self._blocks.release()
-            await asyncio.gather(*pending, return_exceptions=True)
             self._close_later(handle)
 
+    async def read_through(self, path: str, size: int, consume: Callable[[bytes], Awaitable[bool]]) -> None:
+        """Open a file and hand its first `size` bytes to `consume`; see `RemoteReader.read_through`."""
+        async with self.reading(path) as reader:
+            await reader.read_through(size, consume)
+
     def _close_later(self, handle: bytes) -> None:
-        """Nothing depends on the answer to closing a file that was read."""
+        """Nothing depends on the answer to closing a file or folder that was read."""
 
         async def close() -> None:
             with contextlib.suppress(*LOST, asyncssh.SFTPError):
@@ -253,17 +264,6 @@ class Remote:
         task = asyncio.create_task(close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-    async def _read_fully(self, handle: bytes, offset: int, length: int) -> bytes:
-        """A server may answer with fewer bytes than asked for."""
-        data, _ = await self._handler.read(handle, offset, length)
-        while data and len(data) < length:
-            try:
-                more, _ = await self._handler.read(handle, offset + len(data), length - len(data))
-            except asyncssh.SFTPEOFError:
-                break
-            data += more
-        return data
 
     # The server's own hashes
 
@@ -317,6 +317,63 @@ class Remote:
         with contextlib.suppress(TimeoutError, *LOST):
             async with asyncio.timeout(5):
                 await self._connection.wait_closed()
+
+
+class RemoteReader:
+    """An open remote file that is read with many blocks in flight, within a limit shared by the connection's files."""
+
+    def __init__(self, handler: _Handler, handle: bytes, blocks: asyncio.Semaphore, block: int) -> None:
+        self._handler, self._handle, self._blocks, self._block = handler, handle, blocks, block
+
+    async def info(self) -> FileInfo:
+        """What the server tells of the open file, whatever has become of its name."""
+        return _file_info(await self._handler.fstat(self._handle, 0))
+
+    async def ends_at(self, offset: int) -> bool:
+        """Whether there is no byte at `offset`."""
+        try:
+            data, _ = await self._handler.read(self._handle, offset, 1)
+        except asyncssh.SFTPEOFError:
+            return True
+        return not data
+
+    async def read_through(self, size: int, consume: Callable[[bytes], Awaitable[bool]]) -> None:
+        """Hand the first `size` bytes of the file to `consume`, block by block in order, until it returns False.
+
+        Reads run ahead of the consumer.
+        """
+        pending: deque[asyncio.Task[bytes]] = deque()
+        offset = 0
+        try:
+            while offset < size or pending:
+                while offset < size and len(pending) < _BLOCKS_PER_FILE and not (pending and self._blocks.locked()):
+                    await self._blocks.acquire()
+                    length = min(self._block, size - offset)
+                    pending.append(asyncio.create_task(self._read_fully(offset, length)))
+                    offset += length
+                try:
+                    data = await pending[0]
+                finally:
+                    pending.popleft()
+                    self._blocks.release()
+                if not await consume(data):
+                    return
+        finally:
+            for task in pending:
+                task.cancel()
+                self._blocks.release()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _read_fully(self, offset: int, length: int) -> bytes:
+        """A server may answer with fewer bytes than asked for."""
+        data, _ = await self._handler.read(self._handle, offset, length)
+        while data and len(data) < length:
+            try:
+                more, _ = await self._handler.read(self._handle, offset + len(data), length - len(data))
+            except asyncssh.SFTPEOFError:
+                break
+            data += more
+        return data
 
 
 class RemoteWriter:

@@ -15,10 +15,13 @@ from typing import Any, Literal, TypeVar
 import asyncssh
 
 from tieout.delivery.batch import Batch
+from tieout.delivery.collecting import Downloaded, RemoteFile, download, list_folder
 from tieout.delivery.connect import connect
 from tieout.delivery.failures import LOST, describe, lost, translate
 from tieout.delivery.lookup import look_up
 from tieout.delivery.model import Capabilities, DeliveryOptions, FolderCheck, Journal, OutgoingFile, Receipt
+from tieout.delivery.moving import Move, Moved
+from tieout.delivery.naming import remote_join
 from tieout.delivery.remote import Remote
 from tieout.delivery.target import SftpTarget
 from tieout.errors import TieoutError
@@ -138,6 +141,66 @@ class SftpSession:
         """
         return self._run(self._asking(path, lambda remote: _check_folder(remote, path)))
 
+    # The server as a source
+
+    def list_folder(self, path: str) -> list[RemoteFile]:
+        """The ordinary files in a folder by time and name; no folders, links or hidden files.
+
+        Args:
+            path: Absolute remote path.
+
+        Raises:
+            SourceUnavailable: The connection was lost.
+            ReceiverRefused: There is no such folder, or we may not list it.
+            ConfigurationInvalid: The path is not absolute and plain.
+        """
+        return self._run(list_folder(self._connected(), path))
+
+    def download(
+        self, path: str, sink: Callable[[bytes], object], *, max_bytes: int, expect: RemoteFile | None = None
+    ) -> Downloaded:
+        """Fetch a file, block by block in order, if it is the same after reading as before.
+
+        Args:
+            path: Absolute remote path.
+            sink: Given each block, in another thread but never two at a time; what it raises is raised here. After
+                any error it has got a part that must be thrown away.
+            max_bytes: A longer file is not read.
+            expect: The file as it was seen complete; another size or time is a change.
+
+        Raises:
+            NotCollected: `FileChanged`, `FileGone`, `FileLocked` or `FileTooLarge`; concerns this file alone.
+            SourceUnavailable: The connection was lost.
+            ConfigurationInvalid: The path is not absolute and plain.
+        """
+        return self._run(self._download(remote_join(path), sink, max_bytes, expect))
+
+    def move(
+        self,
+        path: str,
+        to: str,
+        *,
+        create_directories: bool = True,
+        directory_mode: int = 0o755,
+        expect: RemoteFile | None = None,
+    ) -> Moved:
+        """Move a file on the server. Nothing is overwritten; a connection lost meanwhile is made again and looked up.
+
+        Args:
+            path: Absolute remote path of the file.
+            to: Absolute remote path that it shall have.
+            create_directories: Make missing folders.
+            directory_mode: Permission bits of folders we make.
+            expect: The file as it was collected, so that one that has taken its place meanwhile is not moved unread,
+                and the move of an attempt that was killed is known for one.
+
+        Raises:
+            SourceUnavailable: The connection was lost and could not be made again.
+            ConfigurationInvalid: A path is not absolute and plain.
+        """
+        move = Move(remote_join(path), remote_join(to), create_directories, directory_mode, expect)
+        return self._run(move.run(self._connected(), self._reopen))
+
     # The loop's thread
 
     async def _open(self) -> Remote:
@@ -162,6 +225,13 @@ class SftpSession:
         if self._workers is None:
             raise RuntimeError("the session is not open")
         return await Batch(self._connected(), self._reopen, files, options, journal, self._workers).deliver()
+
+    async def _download(
+        self, path: str, sink: Callable[[bytes], object], max_bytes: int, expect: RemoteFile | None
+    ) -> Downloaded:
+        if self._workers is None:
+            raise RuntimeError("the session is not open")
+        return await download(self._connected(), path, sink, max_bytes, expect, self._workers)
 
     async def _asking(self, path: str, ask: Callable[[Remote], Awaitable[_T]]) -> _T:
         try:

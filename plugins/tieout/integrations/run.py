@@ -29,6 +29,7 @@ class Run:
         entities: What to read; empty means all.
         full_refresh: Entities to read and send whole, whatever was delivered before.
         held_ids: Held records to replay; empty means all, read only when the mode is `held_only`.
+        by_schedule: Nobody asked for this run: the schedule made it.
     """
 
     integration: str
@@ -42,6 +43,7 @@ class Run:
     entities: tuple[str, ...] = ()
     full_refresh: tuple[str, ...] = ()
     held_ids: tuple[int, ...] = ()
+    by_schedule: bool = False
 
     def key(self, entity: str) -> RunKey:
         """The ledger's key of this run's part for one entity."""

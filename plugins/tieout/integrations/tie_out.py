@@ -32,11 +32,20 @@ class Verdict:
         return not self.problem
 
 
-def tie_out(run: Run, entities: Sequence[str], ledger: Ledger) -> list[Verdict]:
-    """Judge every entity of the run and close its row in the ledger."""
+def tie_out(run: Run, entities: Sequence[str], ledger: Ledger, found: Mapping[str, str] | None = None) -> list[Verdict]:
+    """Judge every entity of the run and close its row in the ledger.
+
+    Args:
+        run: The run.
+        entities: Its entities.
+        ledger: The book of record.
+        found: Entity → what another proof found wrong, such as a look into the target's own books.
+    """
     verdicts = []
     for entity in entities:
         verdict = judge(run, entity, ledger)
+        if verdict.ties_out and found and found.get(entity):
+            verdict = Verdict(entity, verdict.row, found[entity])
         if verdict.row is not None:
             ledger.finish_run(run.key(entity), ties_out=verdict.ties_out, message=verdict.problem)
             verdict = Verdict(entity, ledger.get_run(run.key(entity)), verdict.problem)
@@ -72,8 +81,8 @@ def _imbalance(row: RunRow) -> str:
 
 def _files_disagree(run: Run, row: RunRow, ledger: Ledger) -> str:
     """Whether the delivered files, whose totals were read back from their own bytes, hold what the row claims."""
-    if run.dry_run:
-        return ""
+    if run.dry_run or (row.posted and not row.delivered):
+        return ""  # what is posted is in the target's books, not in files of ours
     files = [
         file
         for file in ledger.files_of_run(run.key(row.entity))

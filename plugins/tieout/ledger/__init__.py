@@ -1,4 +1,4 @@
-"""The book of record: runs, files, delivered records, held records, leases, sessions, audit trail.
+"""The book of record: runs, files, postings, delivered records, held records, leases, sessions, audit trail.
 
 Start at `Ledger.open(url, migrate=True)`. Knows nothing of Airflow.
 """
@@ -16,6 +16,11 @@ from tieout.ledger.rows import (
     HeldDetail,
     HeldDraft,
     HeldRow,
+    PostingDraft,
+    PostingKind,
+    PostingResult,
+    PostingRow,
+    PostingState,
     RunKey,
     RunRow,
     Scope,
@@ -36,6 +41,11 @@ __all__ = [
     "HeldRow",
     "Lease",
     "Ledger",
+    "PostingDraft",
+    "PostingKind",
+    "PostingResult",
+    "PostingRow",
+    "PostingState",
     "RunKey",
     "RunRow",
     "Scope",

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, func, select, update
 
 from tieout.ledger.database import utc_now
 from tieout.ledger.events import add_event
 from tieout.ledger.files import FileStore, mark_delivered
 from tieout.ledger.filters import by_key
-from tieout.ledger.held import HeldStore, settle_files, settle_keys
-from tieout.ledger.leases import require_token
+from tieout.ledger.held import HeldStore, settle_files, settle_keys, settle_posted
+from tieout.ledger.leases import Lease, require_lease, require_token
 from tieout.ledger.models import file_records, files, runs
 from tieout.ledger.records import RecordStore
-from tieout.ledger.rows import EntityOutcome, FileRow, RunKey
+from tieout.ledger.rows import EntityOutcome, FileRow, HeldDraft, RunKey
 from tieout.ledger.runs import move_run, require_real_run
 from tieout.ledger.scopes import ScopeStore, bump_version, move_watermark
+from tieout.ledger.tally import Tally
 
 
 class CommitStore(ScopeStore, RecordStore, HeldStore, FileStore):
-    """The two transactions after which something counts as delivered."""
+    """The transactions after which something counts as delivered or posted."""
 
     def commit_entity(self, key: RunKey, *, token: int, base_version: int, outcome: EntityOutcome) -> None:
         """Commit what a run did to its entity: all of it or nothing.
@@ -51,6 +54,53 @@ class CommitStore(ScopeStore, RecordStore, HeldStore, FileStore):
             tally = outcome.tally
             move_run(connection, key, "delivered", {"delivered": tally.count, "target_totals": tally.totals})
             add_event(connection, key, "committed", detail={"version": version, "watermark": outcome.watermark})
+
+    def commit_postings(
+        self,
+        key: RunKey,
+        *,
+        lease: Lease,
+        held: Iterable[HeldDraft],
+        settled: Iterable[str],
+        tally: Tally,
+        duplicate: Tally,
+        held_tally: Tally,
+        excluded: Tally,
+        mapping_version: str,
+    ) -> None:
+        """Commit what a posting run did to its entity, after its postings are settled: all of it or nothing.
+
+        The run gets its four places and becomes `delivered`; held rows are opened, brought up to date or settled; the
+        scope's version grows by one.
+
+        Args:
+            key: The run.
+            lease: The lease under which it posted.
+            held: Records that could not be posted.
+            settled: Keys of all other records of the run: an open held row of theirs is settled.
+            tally: Counts and money of the posted records.
+            duplicate: Counts and money of those that were in the books already.
+            held_tally: Counts and money of the held records.
+            excluded: Counts and money of those that are not to be posted.
+            mapping_version: The mapping that made the postings.
+
+        Raises:
+            Superseded: The lease is lost; nothing was committed.
+            ValueError: The run is not in a state to be delivered; nothing was committed.
+        """
+        places = {"held": held_tally, "duplicate": duplicate, "excluded": excluded}
+        figures: dict[str, object] = {"posted": tally.count, "target_totals": tally.totals}
+        for place, part in places.items():
+            figures |= {place: part.count, f"{place}_totals": part.totals}
+        with self._writing() as connection:
+            require_lease(connection, lease)
+            require_real_run(connection, key)
+            scope_id = self._scope_id(connection, key.scope)
+            version = bump_version(connection, key.scope, scope_id)
+            settle_posted(connection, key, settled)
+            self._hold(connection, key, held)
+            move_run(connection, key, "delivered", figures | {"mapping_version": mapping_version})
+            add_event(connection, key, "committed", detail={"version": version})
 
     def settle_delivered(self, file_id: int, *, verification: str, how: str) -> int:
         """Commit a file whose effect was unknown and that was found at the receiver.

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,7 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Table, create_engine, event, literal, literal_column, make_url
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    literal,
+    literal_column,
+    make_url,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError
@@ -160,6 +172,25 @@ def chunks(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+def update_rows(
+    connection: Connection, table: Table, common: Mapping[str, Any], changes: Sequence[Mapping[str, Any]]
+) -> None:
+    """Change many rows of a table that has an `id`.
+
+    Args:
+        connection: The caller's transaction.
+        table: The table.
+        common: The values that all rows get.
+        changes: For each row its `id` and the values of its own; the same columns in all of them.
+    """
+    if not changes:
+        return
+    # The parameters need names of their own: `id` and the columns are names in the statement already.
+    own = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in changes[0] if name != "id"}
+    statement = update(table).where(table.c.id == bindparam("new_id")).values({**common, **own})
+    connection.execute(statement, [{f"new_{name}": value for name, value in change.items()} for change in changes])
 
 
 def utc_now() -> datetime:

@@ -1,4 +1,7 @@
-"""Files: what was prepared for a receiver, how far each got, and which records are in it."""
+"""Files: what was prepared for a receiver, how far each got, and which records are in it.
+
+Files collected from a source lie in the same table; what happens to them is in `inbound`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Select, func, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tieout.errors import Superseded
 from tieout.ledger.columns import plain_json
-from tieout.ledger.database import KEYS_PER_QUERY, ROWS_PER_INSERT, Database, chunks, utc_now
+from tieout.ledger.database import KEYS_PER_QUERY, ROWS_PER_INSERT, Database, chunks, update_rows, utc_now
 from tieout.ledger.events import add_events, add_file_events, event_values
 from tieout.ledger.filters import by_key, by_scope, narrowed
 from tieout.ledger.leases import require_token
@@ -82,18 +85,18 @@ class FileStore(Database):
         draft = FileDraft(file_name, remote_path, local_uri, bytes, sha256, records, control_totals, kind=kind)
         with self._writing() as connection:
             require_real_run(connection, key)
-            file_id = _insert_files(connection, key, [draft], "preparing")[0]
+            file_id = insert_files(connection, key, [draft], "preparing")[0]
         # One short transaction per chunk: other writers need not wait for a million records.
         for chunk in chunks(records_iter, ROWS_PER_INSERT):
             with self._writing() as connection:
-                _insert_records(connection, file_id, file_name, chunk)
+                insert_records(connection, file_id, file_name, chunk)
         with self._writing() as connection:
             _drop_replaced(connection, key, [file_name], keep_ids=[file_id])
             publish = {"state": "prepared", "updated_at": utc_now()}
             published = connection.execute(update(files).where(files.c.id == file_id).values(publish).returning(files))
             row = published.one_or_none()
             if row is None:
-                raise _begun_again(file_name)
+                raise begun_again(file_name)
             _note_prepared(connection, key, [file_id])
         return FileRow(**row._mapping)
 
@@ -108,7 +111,7 @@ class FileStore(Database):
             file_ids: list[int] = []
             for some in chunks(drafts, KEYS_PER_QUERY):
                 _drop_replaced(connection, key, [draft.file_name for draft in some], keep_ids=())
-                new_ids = _insert_files(connection, key, some, "prepared")
+                new_ids = insert_files(connection, key, some, "prepared")
                 for draft in some:
                     _refuse_twice(draft.file_name, draft.file_records)
                 rows = [
@@ -120,7 +123,7 @@ class FileStore(Database):
                     connection.execute(insert(file_records), list(chunk))
                 file_ids += new_ids
             _note_prepared(connection, key, file_ids)
-            found = _find_files(connection, file_ids)
+            found = find_files(connection, file_ids)
         return [FileRow(**found[file_id]) for file_id in file_ids]
 
     def file_states(
@@ -159,9 +162,9 @@ class FileStore(Database):
         with self._writing() as connection:
             if token is not None:
                 # Lease first, files then, as in a commit: two that wait for each other would be stuck.
-                for scope in _scopes_of(_find_files(connection, file_ids)):
+                for scope in _scopes_of(find_files(connection, file_ids)):
                     require_token(connection, scope, token)
-            rows = _find_files(connection, file_ids, lock=True)
+            rows = find_files(connection, file_ids, lock=True)
             check_file_transitions(rows, state)
             now = utc_now()
             common: dict[str, Any] = {"state": state, "message": message or "", "updated_at": now}
@@ -170,10 +173,8 @@ class FileStore(Database):
                 rung = verification if isinstance(verification, str) else (verification or {}).get(file_id)
                 _check_verification(rung)
                 temp_path = (temp_path_by_id or {}).get(file_id, row["temp_path"])
-                changes.append(
-                    {"file_id": file_id, "temp_path": temp_path, "verification": rung or row["verification"]}
-                )
-            update_files(connection, common, changes)
+                changes.append({"id": file_id, "temp_path": temp_path, "verification": rung or row["verification"]})
+            update_rows(connection, files, common, changes)
             add_file_events(connection, file_ids, f"file {state}", now, {"message": message} if message else {})
 
     def abandon_prepared(self, key: RunKey, why: str) -> int:
@@ -183,7 +184,7 @@ class FileStore(Database):
             file_ids = list(connection.execute(select(files.c.id).where(*mine).with_for_update()).scalars())
             now = utc_now()
             common = {"state": "abandoned", "message": why, "updated_at": now}
-            update_files(connection, common, [{"file_id": file_id} for file_id in file_ids])
+            update_rows(connection, files, common, [{"id": file_id} for file_id in file_ids])
             add_file_events(connection, file_ids, "file abandoned", now, {"message": why})
         return len(file_ids)
 
@@ -245,7 +246,7 @@ def mark_delivered(
         ValueError: A file is unknown, of another run, in a state before sending, or its verification is no rung.
     """
     by_id = {file_id: (verification, at) for file_id, verification, at in delivered}
-    rows = _find_files(connection, list(by_id), lock=True)
+    rows = find_files(connection, list(by_id), lock=True)
     for row in rows.values():
         if RunKey(row["integration"], row["instance"], row["entity"], row["run_id"]) != key:
             raise ValueError(f"File {row['id']} ({row['file_name']}) is not a file of the {key}.")
@@ -256,9 +257,9 @@ def mark_delivered(
     for file_id in new:
         verification, at = by_id[file_id]
         _check_verification(verification, required=True)
-        changes.append({"file_id": file_id, "verification": verification, "delivered_at": at})
+        changes.append({"id": file_id, "verification": verification, "delivered_at": at})
     now = utc_now()
-    update_files(connection, {"state": "delivered", "message": "", "updated_at": now}, changes)
+    update_rows(connection, files, {"state": "delivered", "message": "", "updated_at": now}, changes)
     add_file_events(connection, list(new), "file delivered", now, {"how": how})
     return list(new)
 
@@ -270,22 +271,17 @@ def check_file_transitions(rows: Mapping[int, Mapping[str, Any]], state: str) ->
         ValueError: One may not.
     """
     for row in rows.values():
-        if state not in FILE_TRANSITIONS[row["state"]]:
+        # An inbound file's states are not in this table: it is never sent.
+        if state not in FILE_TRANSITIONS.get(row["state"], ()):
             raise ValueError(f"File {row['id']} ({row['file_name']}) is {row['state']}; it cannot become {state}.")
 
 
-def update_files(connection: Connection, common: Mapping[str, Any], changes: Sequence[Mapping[str, Any]]) -> None:
-    """Change many files: `common` is the same for all, `changes` names each by `file_id`."""
-    if not changes:
-        return
-    # The parameters need names of their own: `id` and the columns are names in the statement already.
-    per_file = {name: bindparam(f"new_{name}", type_=files.c[name].type) for name in changes[0] if name != "file_id"}
-    statement = update(files).where(files.c.id == bindparam("new_file_id")).values({**common, **per_file})
-    rows = [{f"new_{name}": value for name, value in change.items()} for change in changes]
-    connection.execute(statement, rows)
+def find_files(connection: Connection, file_ids: Sequence[int], *, lock: bool = False) -> dict[int, Mapping[str, Any]]:
+    """Files by their ids, in the order of the ids, locked until the commit if asked.
 
-
-def _find_files(connection: Connection, file_ids: Sequence[int], *, lock: bool = False) -> dict[int, Mapping[str, Any]]:
+    Raises:
+        ValueError: There is no such file.
+    """
     found: dict[int, Mapping[str, Any]] = {}
     for ids in chunks(file_ids, KEYS_PER_QUERY):
         query = select(files).where(files.c.id.in_(ids)).order_by(files.c.id)
@@ -306,7 +302,8 @@ def _check_verification(verification: str | None, *, required: bool = False) -> 
         raise ValueError(f"{verification!r} is no rung of the verification ladder ({', '.join(VERIFICATIONS)}).")
 
 
-def _insert_files(connection: Connection, key: RunKey, drafts: Sequence[FileDraft], state: str) -> list[int]:
+def insert_files(connection: Connection, key: RunKey, drafts: Sequence[FileDraft], state: str) -> list[int]:
+    """Enter files without their records inside the caller's transaction; returns their ids, in order."""
     now = utc_now()
     rows = [_file_values(key, draft, state, now) for draft in drafts]
     statement = insert(files).returning(files.c.id, sort_by_parameter_order=True)
@@ -334,10 +331,16 @@ def _file_values(key: RunKey, draft: FileDraft, state: str, now: datetime) -> di
     }
 
 
-def _insert_records(connection: Connection, file_id: int, file_name: str, chunk: Sequence[FileRecord]) -> None:
+def insert_records(connection: Connection, file_id: int, file_name: str, chunk: Sequence[FileRecord]) -> None:
+    """Enter some of a file's records inside the caller's transaction.
+
+    Raises:
+        ValueError: A record is in the file twice.
+        Superseded: The file is gone: the run was begun again meanwhile.
+    """
     _refuse_twice(file_name, chunk)
     if connection.execute(select(files.c.id).where(files.c.id == file_id)).first() is None:
-        raise _begun_again(file_name)
+        raise begun_again(file_name)
     try:
         connection.execute(insert(file_records), [{"file_id": file_id} | record._asdict() for record in chunk])
     except IntegrityError as error:
@@ -373,7 +376,8 @@ def _note_prepared(connection: Connection, key: RunKey, file_ids: Sequence[int])
     add_file_events(connection, file_ids, "file prepared", utc_now(), {})
 
 
-def _begun_again(file_name: str) -> Superseded:
+def begun_again(file_name: str) -> Superseded:
+    """The error of an attempt whose file was taken away by the next one."""
     return Superseded(
         f"The run was begun again, or its task tried again, while {file_name} was being entered; this attempt stops."
     )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, select, update
 
 from tieout.ledger.database import KEYS_PER_QUERY, Database, chunks, utc_now
 from tieout.ledger.events import add_event, add_events, event_values, find_events
 from tieout.ledger.filters import by_scope, narrowed
-from tieout.ledger.models import events, file_records, held
+from tieout.ledger.models import events, file_records, held, postings
 from tieout.ledger.rows import Filters, HeldDetail, HeldDraft, HeldRow, RunKey, Scope
 
 _HELD_PER_STATEMENT = 500  # each brings its whole payload
+_PAYLOADS_PER_QUERY = 200
 _LISTED = [column for column in held.c if column.name != "payload"]
 _UPDATED = (
     "label",
@@ -41,6 +42,27 @@ class HeldStore(Database):
         query = select(held.c.source_key).where(*_open(scope)).order_by(held.c.id).limit(limit)
         with self._reading() as connection:
             return list(connection.execute(query).scalars())
+
+    def open_held(self, scope: Scope) -> list[HeldRow]:
+        """The records held now, the longest held first, without their payloads (`held_payloads`)."""
+        query = select(*_LISTED).where(*_open(scope)).order_by(held.c.id)
+        with self._reading() as connection:
+            return [HeldRow(**row._mapping) for row in connection.execute(query)]
+
+    def held_payloads(self, held_ids: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        """The original bytes of held records with their ids, in the order given; only a few are in memory at a time.
+
+        Raises:
+            ValueError: There is no such held record.
+        """
+        for ids in chunks(held_ids, _PAYLOADS_PER_QUERY):
+            query = select(held.c.id, held.c.payload).where(held.c.id.in_(ids))
+            with self._reading() as connection:
+                found: dict[int, bytes] = {row.id: row.payload for row in connection.execute(query)}
+            for held_id in ids:
+                if held_id not in found:
+                    raise ValueError(f"There is no held record {held_id}.")
+                yield held_id, found.pop(held_id)
 
     def held(self, filters: Filters, limit: int | None = None, offset: int = 0) -> list[HeldRow]:
         """Held records without their payloads, the last held first."""
@@ -141,6 +163,21 @@ def settle_files(connection: Connection, key: RunKey, file_ids: Sequence[int]) -
     for ids in chunks(file_ids, KEYS_PER_QUERY):
         sent = select(file_records.c.source_key).where(file_records.c.file_id.in_(ids))
         _settle(connection, key, held.c.source_key.in_(sent), "delivered")
+
+
+def settle_posted(connection: Connection, key: RunKey, keys: Iterable[str]) -> None:
+    """Settle the open held rows of these source keys; says of each whether this run has posted it."""
+    if not _any_open(connection, key.scope):
+        return
+    posted = select(postings.c.source_key).where(
+        *by_scope(postings, key.scope),
+        postings.c.settled_run_id == key.run_id,
+        postings.c.state.in_(("done", "cancelled")),
+    )
+    for some in chunks(keys, KEYS_PER_QUERY):
+        named = held.c.source_key.in_(some)
+        _settle(connection, key, and_(named, held.c.source_key.in_(posted)), "posted")
+        _settle(connection, key, named, "duplicate or excluded")
 
 
 def find_held(connection: Connection, condition: ColumnElement[bool]) -> list[HeldDetail]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from threading import Event, Thread
 from types import TracebackType
@@ -26,21 +27,33 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 
 
+def _seconds() -> float:
+    """Seconds by a clock that nobody sets; it goes on while the machine sleeps, where the system has such a one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class Lease:
     """A lease that is held. Leave its `with` block, or call `release`, to give it back.
 
     Attributes:
         token: The fencing token: higher than that of every earlier holder.
         holder: Who holds it.
+        name: Its name in the ledger.
+        title: What it is on, for people.
     """
 
-    def __init__(self, store: LeaseStore, name: str, title: str, holder: str, token: int, ttl: float) -> None:
+    def __init__(
+        self, store: LeaseStore, name: str, title: str, holder: str, token: int, ttl: float, asked_at: float
+    ) -> None:
         self.holder = holder
         self.token = token
+        self.name = name
+        self.title = title
         self._store = store
-        self._name = name
-        self._title = title
         self._ttl = ttl
+        # The latest moment before which the ledger is known to have said yes. From the asking, not from the answer:
+        # the lease may have begun to run out any time in between.
+        self._confirmed_at = asked_at
         self._over = Event()
         self._heartbeat = Thread(target=self._renew_until_over, name=f"lease {title}", daemon=True)
         self._heartbeat.start()
@@ -51,12 +64,33 @@ class Lease:
         Raises:
             Superseded: Somebody else has taken over, or it was released.
         """
-        self._store._check_lease(self._name, self._title, self.token)
+        self._store._check_lease(self.name, self.title, self.token)
+
+    def check_local(self, margin: float = 5.0) -> None:
+        """Look at the clock whether the lease can still be ours, without asking the ledger.
+
+        For the moment before something leaves that cannot be taken back: a process that was stopped and wakes up
+        finds its lease too old here, before anybody hears from it.
+
+        Args:
+            margin: Seconds that must be left before others may take over: what is sent takes a while to arrive.
+
+        Raises:
+            Superseded: The last renewal is too long ago, somebody else has taken over, or the lease was given back.
+            ValueError: The margin is as long as the lease itself.
+        """
+        if margin >= self._ttl:
+            raise ValueError(f"A margin of {margin:g} s leaves nothing of a lease of {self._ttl:g} s.")
+        if doubt := self._doubt(margin):
+            raise Superseded(
+                f"This run can no longer rely on its lease on {self.title} (token {self.token}): {doubt}. "
+                "It sends nothing more; what it had already done is looked up by the next run."
+            )
 
     def release(self) -> None:
         """Give the lease back; harmless if it is lost or released already."""
         self._over.set()
-        self._store._release_lease(self._name, self.token)
+        self._store._release_lease(self.name, self.token)
 
     def __enter__(self) -> Self:
         return self
@@ -68,19 +102,33 @@ class Lease:
             self.release()
         except SQLAlchemyError:
             # The work's own error, if any, matters more; the lease runs out by itself.
-            log.warning("The lease on %s could not be given back; it runs out in %g s.", self._title, self._ttl)
+            log.warning("The lease on %s could not be given back; it runs out in %g s.", self.title, self._ttl)
 
     def __repr__(self) -> str:
-        return f"<Lease on {self._title} by {self.holder}, token {self.token}>"
+        return f"<Lease on {self.title} by {self.holder}, token {self.token}>"
+
+    def _doubt(self, margin: float) -> str:
+        """Why the lease may not be ours any more; empty while it surely is."""
+        silence = _seconds() - self._confirmed_at
+        if self._over.is_set():
+            return "it was given back"
+        if silence == math.inf:
+            return "somebody else has taken over"
+        if silence > self._ttl - margin:
+            return f"it was last renewed {silence:.0f} s ago and lasts {self._ttl:g} s, so another run may have it now"
+        return ""
 
     def _renew_until_over(self) -> None:
         while not self._over.wait(self._ttl / 4):
+            asked_at = _seconds()
             try:
-                if not self._store._renew_lease(self._name, self.token, self._ttl):
-                    log.warning("The lease on %s was taken over from %s.", self._title, self.holder)
+                if not self._store._renew_lease(self.name, self.token, self._ttl):
+                    log.warning("The lease on %s was taken over from %s.", self.title, self.holder)
+                    self._confirmed_at = -math.inf
                     return
+                self._confirmed_at = asked_at
             except SQLAlchemyError as error:
-                log.warning("The lease on %s could not be renewed, trying again: %s", self._title, error)
+                log.warning("The lease on %s could not be renewed, trying again: %s", self.title, error)
 
 
 class LeaseStore(Database):
@@ -112,9 +160,10 @@ class LeaseStore(Database):
         deadline = time.monotonic() + wait
         while True:
             present_holder = self._live_holder(name)
+            asked_at = _seconds()
             token = self._take_lease(name, holder, ttl) if present_holder is None else None
             if token is not None:
-                return Lease(self, name, title, holder, token, ttl)
+                return Lease(self, name, title, holder, token, ttl, asked_at)
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Superseded(
@@ -169,6 +218,15 @@ def require_token(connection: Connection, scope: Scope, token: int) -> None:
         Superseded: Somebody else has taken over, or the lease was given back.
     """
     check_token(connection, lease_name(scope), str(scope), token, lock=True)
+
+
+def require_lease(connection: Connection, lease: Lease) -> None:
+    """Check inside a writing transaction that a lease of whatever name is still held, and keep it so until the commit.
+
+    Raises:
+        Superseded: Somebody else has taken over, or the lease was given back.
+    """
+    check_token(connection, lease.name, lease.title, lease.token, lock=True)
 
 
 def check_token(connection: Connection, name: str, title: str, token: int, *, lock: bool = False) -> None:

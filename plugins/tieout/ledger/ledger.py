@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from tieout.ledger.commit import CommitStore
 from tieout.ledger.events import EventStore
+from tieout.ledger.inbound import InboundStore
 from tieout.ledger.leases import LeaseStore
+from tieout.ledger.postings import PostingStore
 from tieout.ledger.runs import RunStore
 from tieout.ledger.sequences import SequenceStore
 from tieout.ledger.sessions import CapabilityStore, SessionStore
 from tieout.ledger.trace import TraceStore
 
 
-class Ledger(RunStore, LeaseStore, CommitStore, SequenceStore, SessionStore, CapabilityStore, EventStore, TraceStore):
-    """The book of record: what was read, sent, held, and how far; on SQLite or PostgreSQL.
+class Ledger(
+    RunStore,
+    LeaseStore,
+    CommitStore,
+    PostingStore,
+    InboundStore,
+    SequenceStore,
+    SessionStore,
+    CapabilityStore,
+    EventStore,
+    TraceStore,
+):
+    """The book of record: what was read, sent, posted, held, and how far; on SQLite or PostgreSQL.
 
     Every method is one transaction unless its text says otherwise. One object serves all threads of a process, and
     forked children too.

@@ -58,6 +58,11 @@ def _words(name: str) -> Column[str]:
     return Column(name, Words, nullable=False, server_default=text("''"))
 
 
+def _index_where(name: str, *columns: str, where: str) -> Index:
+    """An index of the few rows that a condition names."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 # One row per integration, instance and entity: what has been committed so far.
 scopes = Table(
     "scopes",
@@ -133,6 +138,9 @@ files = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("delivered_at", UtcDateTime),
+    # Only of files that were collected from a source (kind 'inbound').
+    Column("source_mtime", BigInteger),  # seconds since 1970, by the source's clock
+    Column("archive_path", Text),
     Index("ix_files_scope", "integration", "instance", "entity", "id"),
     Index("ix_files_run", "run_id", "entity", "id"),
     Index("ix_files_state", "state", "id"),
@@ -146,6 +154,14 @@ files = Table(
         "entity",
         sqlite_where=text("state IN ('sending', 'verified')"),
         postgresql_where=text("state IN ('sending', 'verified')"),
+    ),
+    _index_where("ix_files_archive_path", "archive_path", where="archive_path IS NOT NULL"),
+    _index_where("ix_files_inbound_digest", "sha256", where="kind = 'inbound'"),
+    _index_where(
+        "ix_files_inbound_open",
+        "integration",
+        "instance",
+        where="kind = 'inbound' AND state IN ('collected', 'settled')",
     ),
     sqlite_autoincrement=True,
 )
@@ -219,6 +235,54 @@ held = Table(
     Index("ix_held_status", "status", "id"),
     Index("ix_held_source_key", "source_key"),
     Index("ix_held_label", "label"),
+    sqlite_autoincrement=True,
+)
+
+# What was to be written into an ERP's books, and what became of it. The unique key is what makes posting twice
+# impossible: whoever wants to post the same again meets the row of the first time.
+postings = Table(
+    "postings",
+    metadata,
+    _identity(),
+    *_scope(),
+    Column("run_id", Text, nullable=False),
+    Column("source_key", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("posting_key", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("currency", Text),
+    Column("amount", Money),
+    Column("body", LargeBinary, nullable=False),
+    Column("body_sha256", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("target_key", Text),
+    Column("target_number", Text),
+    _words("code"),
+    _words("message"),
+    Column("attempts", Integer, nullable=False),
+    Column("high_water", BigInteger),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    # The lease it was last sent under, with its token; only its holder knows that the bytes did not go yet.
+    Column("sent_under", Text),
+    Column("settled_at", UtcDateTime),
+    Column("settled_run_id", Text),
+    UniqueConstraint("posting_key", "kind", "integration", "instance"),
+    Index("ix_postings_scope", "integration", "instance", "entity", "id"),
+    Index("ix_postings_run", "run_id", "entity", "id"),
+    Index("ix_postings_state", "state", "id"),
+    Index("ix_postings_updated", "updated_at", "id"),
+    Index("ix_postings_source_key", "source_key", "integration", "instance", "entity", "id"),
+    Index("ix_postings_identity", "identity", "integration", "instance", "entity", "id"),
+    Index("ix_postings_label", "label"),
+    _index_where("ix_postings_target_key", "target_key", where="target_key IS NOT NULL"),
+    _index_where("ix_postings_target_number", "target_number", where="target_number IS NOT NULL"),
+    _index_where("ix_postings_settled_run", "settled_run_id", "entity", "id", where="settled_run_id IS NOT NULL"),
+    _index_where("ix_postings_unsettled", "integration", "instance", "entity", where="state = 'sending'"),
     sqlite_autoincrement=True,
 )
 

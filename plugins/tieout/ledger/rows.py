@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tieout.ledger.columns import iso_z, plain_json
 from tieout.ledger.tally import Tally, Totals, totals_text
@@ -51,8 +51,9 @@ class Filters:
     """Narrows a list; what is None does not narrow.
 
     Attributes:
-        since: Aware; runs by their start, files by when they were prepared, held records by when last seen.
-        status: A run's status, a file's state or a held record's status.
+        since: Aware; runs by their start, files by when they were prepared, held records by when last seen, postings
+            by when they last changed.
+        status: A run's status, a file's or a posting's state or a held record's status.
     """
 
     integration: str | None = None
@@ -110,8 +111,8 @@ class RunRow:
         return self.to_send if self.dry_run else 0
 
     def tally(self, place: str) -> Tally:
-        """Counts and money of one place: extracted, to_send, delivered, held, duplicate or excluded."""
-        names = {"extracted": "source_totals", "delivered": "target_totals"}
+        """Counts and money of one place: extracted, to_send, delivered, posted, held, duplicate or excluded."""
+        names = {"extracted": "source_totals", "delivered": "target_totals", "posted": "target_totals"}
         return Tally(getattr(self, place), dict(getattr(self, names.get(place, f"{place}_totals"))))
 
     def as_json(self) -> dict[str, Any]:
@@ -178,12 +179,15 @@ class FileDraft:
 
 @dataclass(frozen=True)
 class FileRow:
-    """A file that was or will be sent.
+    """A file that was or will be sent, or that was collected from a source.
 
     Attributes:
-        state: preparing, prepared, sending, verified, delivered, refused or abandoned.
-        verification: The rung reached: size, server_hash or read_back; None before.
-        kind: What it is to its run: data, manifest, trigger …
+        state: preparing, prepared, sending, verified, delivered, refused or abandoned; of an inbound file collected,
+            settled, archived or left.
+        verification: The rung reached: size, server_hash or read_back; None before, and for inbound files.
+        kind: What it is to its run: data, manifest, trigger …, inbound.
+        source_mtime: Of an inbound file: when it was last changed at the source, seconds since 1970.
+        archive_path: Of an inbound file: where it was moved at the source.
     """
 
     id: int
@@ -206,10 +210,12 @@ class FileRow:
     created_at: datetime
     updated_at: datetime
     delivered_at: datetime | None
+    source_mtime: int | None = None
+    archive_path: str | None = None
 
     @property
     def key(self) -> RunKey:
-        """The run that made the file."""
+        """The run that made the file, or collected it last."""
         return RunKey(self.integration, self.instance, self.entity, self.run_id)
 
     def as_json(self) -> dict[str, Any]:
@@ -372,6 +378,111 @@ def _payload_json(payload: bytes) -> dict[str, str]:
         return {"payload": payload.decode("utf-8"), "payload_encoding": "utf-8"}
     except UnicodeDecodeError:
         return {"payload": base64.b64encode(payload).decode("ascii"), "payload_encoding": "base64"}
+
+
+PostingKind = Literal["journal_entry", "business_partner", "cancellation"]
+"""What is written: a journal entry, a partner's master data, or the cancellation of a journal entry."""
+
+PostingState = Literal[
+    "intended", "sending", "done", "refused", "not_sent", "awaiting_approval", "cancelled", "withdrawn"
+]
+"""How far a posting got. `sending` is the one whose effect is unknown until it is looked up."""
+
+
+@dataclass(frozen=True)
+class PostingDraft:
+    """Something about to be written into an ERP's books.
+
+    Attributes:
+        source_key: The source record it comes from.
+        label: What people call the record, such as its invoice number.
+        revision: Counts the postings of one record: a changed invoice is cancelled and posted as its next revision.
+        posting_key: The key that goes into the ERP with it; the same for the same revision of the same record, always.
+        identity: What makes two source records the same thing, such as `partner|number|type`.
+        fingerprint: Digest of the content.
+        amount: In `currency`; both None for what carries no money.
+        body: The request's body, as it will be sent.
+        high_water: For a cancellation, the newest journal entry that was there before it: what it made is a later one.
+    """
+
+    source_key: str
+    label: str
+    kind: PostingKind
+    revision: int
+    posting_key: str
+    identity: str
+    fingerprint: str
+    currency: str | None
+    amount: Decimal | None
+    body: bytes = field(repr=False)
+    high_water: int | None = None
+
+
+class PostingResult(NamedTuple):
+    """What became of one posting.
+
+    Attributes:
+        state: done, refused, not_sent, awaiting_approval, cancelled or withdrawn; `sending` where no reply came.
+        target_key: The key of what was made in the ERP, such as a journal entry's `JdtNum`; None leaves it as it is.
+        target_number: The number that people see there; None leaves it as it is.
+        code: The ERP's own code, where it refused.
+        message: The ERP's own words, or ours.
+    """
+
+    posting_id: int
+    state: PostingState
+    target_key: str | None = None
+    target_number: str | None = None
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class PostingRow:
+    """Something that was or will be written into an ERP's books; its body is asked for apart (`posting_bodies`).
+
+    Attributes:
+        run_id: The last run that intended it.
+        attempts: How often its bytes were about to leave.
+        settled_run_id: The run that saw it in the books.
+    """
+
+    id: int
+    integration: str
+    instance: str
+    entity: str
+    run_id: str
+    source_key: str
+    label: str
+    kind: PostingKind
+    revision: int
+    posting_key: str
+    identity: str
+    fingerprint: str
+    currency: str | None
+    amount: Decimal | None
+    body_sha256: str
+    state: PostingState
+    target_key: str | None
+    target_number: str | None
+    code: str
+    message: str
+    attempts: int
+    high_water: int | None
+    created_at: datetime
+    updated_at: datetime
+    sent_at: datetime | None
+    settled_at: datetime | None
+    settled_run_id: str | None
+
+    @property
+    def key(self) -> RunKey:
+        """The run that intended it last."""
+        return RunKey(self.integration, self.instance, self.entity, self.run_id)
+
+    def as_json(self) -> dict[str, Any]:
+        """The row for `trace`: all that is known of it but the body."""
+        return {name: plain_json(value) for name, value in vars(self).items()}
 
 
 class DeliveredFile(NamedTuple):

@@ -196,7 +196,18 @@ def _nothing_yet() -> dict[str, Any]:
 
 def _figures(row: Row[Any]) -> dict[str, Any]:
     """The figures of an attempt, for the audit trail."""
-    names = ("attempt", "status", "message", "extracted", "to_send", "delivered", "held", "duplicate", "excluded")
+    names = (
+        "attempt",
+        "status",
+        "message",
+        "extracted",
+        "to_send",
+        "delivered",
+        "posted",
+        "held",
+        "duplicate",
+        "excluded",
+    )
     figures: dict[str, Any] = {name: getattr(row, name) for name in names}
     figures["source_totals"] = totals_text(row.source_totals)
     figures["target_totals"] = totals_text(row.target_totals)

@@ -11,24 +11,36 @@ from tieout.ledger.database import Database
 from tieout.ledger.events import find_events
 from tieout.ledger.filters import by_scope
 from tieout.ledger.held import find_held
-from tieout.ledger.models import events, file_records, files, held, records, runs, scopes
+from tieout.ledger.models import events, file_records, files, held, postings, records, runs, scopes
+from tieout.ledger.posting_steps import find_postings
 from tieout.ledger.rows import FileRow, RunRow, Scope
 
 _Match = tuple[Scope, str]
 _LARGEST_ID = 2**63 - 1
+_POSTING_NAMES = (
+    postings.c.source_key,
+    postings.c.label,
+    postings.c.posting_key,
+    postings.c.target_key,
+    postings.c.target_number,
+)
 
 
 class TraceStore(Database):
     """Looks records up by whatever people have at hand."""
 
     def trace(self, key: str) -> dict[str, Any]:
-        """Everything known by a key: a source key, a label (invoice number), a file's name or path, a held row's id.
+        """Everything known by a key that people have at hand.
+
+        That is a source key, a label (invoice number), a posting key, the key or number of what was posted (journal
+        entry), a file's name or path, or a held row's id.
 
         Returns:
             `{"key", "records": [...], "files": [...]}`, ready for JSON. A record has its scope and `source_key`, what
             was last delivered of it (`delivered`, None if nothing was), its `held` rows with their history, the
-            `files` it is in with its byte range, the `runs` it took part in and its `events`. `files` are the files
-            of that name, with their runs and events. Both are empty where nothing is known.
+            `files` it is in with its byte range (of kind `inbound`: those it came from), its `postings`, the `runs` it
+            took part in and its `events`. `files` are the files of that name, with their runs and events. Both are
+            empty where nothing is known.
         """
         with self._reading() as connection:
             matches = sorted(_matches(connection, key), key=str)
@@ -43,6 +55,7 @@ def _matches(connection: Connection, key: str) -> set[_Match]:
     scope_columns = (scopes.c.integration, scopes.c.instance, scopes.c.entity)
     held_columns = (held.c.integration, held.c.instance, held.c.entity, held.c.source_key)
     file_columns = (files.c.integration, files.c.instance, files.c.entity, file_records.c.source_key)
+    posting_columns = (postings.c.integration, postings.c.instance, postings.c.entity, postings.c.source_key)
     held_as = [held.c.source_key == key, held.c.label == key]
     if key.isascii() and key.isdecimal() and int(key) <= _LARGEST_ID:
         held_as.append(held.c.id == int(key))
@@ -54,6 +67,7 @@ def _matches(connection: Connection, key: str) -> set[_Match]:
         delivered.where(records.c.label == key),
         select(*held_columns).where(or_(*held_as)),
         in_files.where(file_records.c.source_key == key, files.c.state != "preparing"),
+        select(*posting_columns).where(or_(*(column == key for column in _POSTING_NAMES))),
         select(events.c.integration, events.c.instance, events.c.entity, events.c.source_key).where(
             events.c.source_key == key
         ),
@@ -81,6 +95,7 @@ def _record_story(connection: Connection, scope: Scope, source_key: str) -> dict
             .order_by(files.c.id)
         )
     )
+    posted = find_postings(connection, postings.c.source_key == source_key, *by_scope(postings, scope))
     story = find_events(connection, events.c.source_key == source_key, *by_scope(events, scope))
     run_ids = (
         {row.run_id for row in in_files}
@@ -95,6 +110,7 @@ def _record_story(connection: Connection, scope: Scope, source_key: str) -> dict
         "delivered": _delivered(connection, scope, source_key),
         "held": [row.as_json() for row in held_rows],
         "files": [_place_in_file(row._mapping) for row in in_files],
+        "postings": [row.as_json() for row in posted],
         "runs": _runs(connection, scope, run_ids),
         "events": [event.as_json() for event in story],
     }
@@ -116,26 +132,32 @@ def _delivered(connection: Connection, scope: Scope, source_key: str) -> dict[st
 
 def _place_in_file(row: Any) -> dict[str, Any]:
     file = FileRow(**{column.name: row[column.name] for column in files.c})
-    return file.as_json() | {
-        "file_id": row["id"],
+    return _file_facts(file) | {
         "fingerprint": row["fingerprint"],
         "label": row["label"],
         "byte_start": row["byte_start"],
         "byte_end": row["byte_end"],
-        "message": row["message"],
+    }
+
+
+def _file_facts(file: FileRow) -> dict[str, Any]:
+    """The file's row, and what a list leaves out."""
+    return file.as_json() | {
+        "file_id": file.id,
+        "kind": file.kind,
+        "archive_path": file.archive_path,
+        "message": file.message,
     }
 
 
 def _files_named(connection: Connection, name: str) -> list[FileRow]:
-    named = or_(files.c.file_name == name, files.c.remote_path == name)
+    named = or_(files.c.file_name == name, files.c.remote_path == name, files.c.archive_path == name)
     query = select(files).where(named, files.c.state != "preparing").order_by(files.c.id)
     return [FileRow(**row._mapping) for row in connection.execute(query)]
 
 
 def _file_story(connection: Connection, row: FileRow) -> dict[str, Any]:
-    return row.as_json() | {
-        "file_id": row.id,
-        "message": row.message,
+    return _file_facts(row) | {
         "runs": _runs(connection, row.key.scope, {row.run_id}),
         "events": [event.as_json() for event in find_events(connection, events.c.file_id == row.id)],
     }

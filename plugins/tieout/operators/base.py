@@ -46,12 +46,12 @@ class InstanceOperator(BaseOperator):
 
         dag_run = context["dag_run"]
         params: Mapping[str, Any] = context["params"]
-        is_backfill = str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "backfill"
+        run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
         return Run(
             integration=self.integration,
             instance=self.instance,
             run_id=dag_run.run_id,
-            mode="held_only" if params.get("held_only") else "backfill" if is_backfill else "incremental",
+            mode="held_only" if params.get("held_only") else "backfill" if run_type == "backfill" else "incremental",
             interval_start=dag_run.data_interval_start,
             interval_end=dag_run.data_interval_end,
             stamp=_stamp(dag_run),
@@ -59,6 +59,7 @@ class InstanceOperator(BaseOperator):
             entities=tuple(params.get("entities") or ()),
             full_refresh=tuple(params.get("full_refresh") or ()),
             held_ids=tuple(params.get("held_ids") or ()),
+            by_schedule=run_type == "scheduled",
         )
 
     @contextmanager

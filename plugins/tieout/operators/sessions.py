@@ -56,10 +56,26 @@ def sap_b1_own_session(conn_id: str) -> Iterator[Callable[[], SapB1Client]]:
             each.close()
 
 
-class SapB1Login(InstanceOperator):
-    """One login for the whole run."""
+class SapB1Session(InstanceOperator):
+    """The run's session with SAP Business One.
+
+    Args:
+        conn_role: Which of the instance's connections is SAP: `source` or `target`.
+    """
 
     ui_color = "#e8f0fe"
+
+    def __init__(self, *, conn_role: str = "source", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.conn_role = conn_role
+
+    def conn_id(self) -> str:
+        """The Airflow connection."""
+        return str(getattr(self.load_config().connections, self.conn_role))
+
+
+class SapB1Login(SapB1Session):
+    """One login for the whole run."""
 
     def execute(self, context: Context) -> None:
         """Log in.
@@ -70,24 +86,22 @@ class SapB1Login(InstanceOperator):
         """
         from tieout.integrations.outcome import tell_every_entity
 
-        run, config = self.run_of(context), self.load_config()
+        run = self.run_of(context)
         with (
             self.ledger() as ledger,
             tell_every_entity(ledger, run),
-            sap_b1_session(ledger, run, config.connections.source) as client,
+            sap_b1_session(ledger, run, self.conn_id()) as client,
         ):
             client.login()
             self.log.info("Logged in to SAP Business One.")
 
 
-class SapB1Logout(InstanceOperator):
+class SapB1Logout(SapB1Session):
     """The session's end, whatever happened in between. An unreachable SAP does not fail the run here."""
-
-    ui_color = "#e8f0fe"
 
     def execute(self, context: Context) -> Any:
         """Log out, as far as SAP still answers."""
-        run, config = self.run_of(context), self.load_config()
-        with self.ledger() as ledger, sap_b1_session(ledger, run, config.connections.source) as client:
+        run = self.run_of(context)
+        with self.ledger() as ledger, sap_b1_session(ledger, run, self.conn_id()) as client:
             client.logout()
             self.log.info("Logged out of SAP Business One.")

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.service_layer import PASSWORD, FakeServiceLayer, Handler
 from tieout.errors import ConfigurationInvalid
 from tieout.systems.sap_b1.client import SapB1Client
-from tieout.systems.sap_b1.sessions import MemorySessionStore
+from tieout.systems.sap_b1.sessions import MemorySessionStore, SessionStore
 from tieout.systems.sap_b1.settings import SapB1Settings
+from tieout.systems.sap_b1.writing import Effect, Write
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +65,9 @@ def url(certificate: tuple[Path, Path]) -> Iterator[str]:
     thread.join()
 
 
-def client(url: str, verify: bool | str) -> SapB1Client:
-    settings = SapB1Settings(url, "SBODEMO", "manager", PASSWORD, verify=verify)
-    return SapB1Client(settings, MemorySessionStore(), sleep=lambda seconds: None)
+def client(url: str, verify: bool | str, sessions: SessionStore | None = None) -> SapB1Client:
+    settings = SapB1Settings(url, "SBODEMO", "manager", PASSWORD, verify=verify, retry_seconds=0.5)
+    return SapB1Client(settings, sessions or MemorySessionStore(), sleep=lambda seconds: None)
 
 
 def test_an_untrusted_certificate_is_said_plainly(url: str) -> None:
@@ -80,3 +81,26 @@ def test_the_issuers_file_makes_it_good(url: str, certificate: tuple[Path, Path]
 
 def test_the_check_can_be_switched_off(url: str, recwarn: pytest.WarningsRecorder) -> None:
     client(url, False).login()
+
+
+def test_writes_verify_and_share_the_connection(url: str, certificate: tuple[Path, Path]) -> None:
+    connected = client(url, str(certificate[0]))
+
+    for _ in range(2):
+        written = connected.write(Write("POST", "JournalEntries", b"{}"))
+        # The server is reached and has no such entity set.
+        assert (written.effect, written.code) == (Effect.REFUSED, "-1002")
+    assert len(connected._writes._idle) == 1
+    connected.close()
+
+
+def test_no_write_goes_to_a_server_that_is_not_trusted(url: str, certificate: tuple[Path, Path]) -> None:
+    sessions = MemorySessionStore()
+    client(url, str(certificate[0]), sessions).login()
+    called: list[None] = []
+
+    with pytest.raises(ConfigurationInvalid, match="is not trusted"):
+        client(url, True, sessions).write(
+            Write("POST", "JournalEntries", b"{}"), before_send=lambda: called.append(None)
+        )
+    assert called == []

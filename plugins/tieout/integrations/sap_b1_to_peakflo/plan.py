@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from tieout.config import PeakfloEntity, SapB1ToPeakflo
+from tieout.config import ExportedEntity, SapB1Export
 from tieout.errors import ConfigurationInvalid
 from tieout.integrations.run import EntityPlan, Run, wanted
 from tieout.ledger import Ledger
@@ -13,7 +13,7 @@ from tieout.ledger import Ledger
 APPEND_ONLY = frozenset({"payments"})
 
 
-def plan_run(run: Run, config: SapB1ToPeakflo, ledger: Ledger) -> list[EntityPlan]:
+def plan_run(run: Run, config: SapB1Export, ledger: Ledger) -> list[EntityPlan]:
     """What to read, in the order of delivery; entities with nothing to do are left out.
 
     Raises:
@@ -25,9 +25,7 @@ def plan_run(run: Run, config: SapB1ToPeakflo, ledger: Ledger) -> list[EntityPla
     return [plan for plan in plans if plan is not None]
 
 
-def _plan_entity(
-    run: Run, config: SapB1ToPeakflo, name: str, entity: PeakfloEntity, ledger: Ledger
-) -> EntityPlan | None:
+def _plan_entity(run: Run, config: SapB1Export, name: str, entity: ExportedEntity, ledger: Ledger) -> EntityPlan | None:
     if run.mode == "held_only":
         return _plan_held(run, name, ledger)
     resend = name in run.full_refresh
@@ -43,7 +41,7 @@ def _plan_entity(
     return _plan_since(config, name, watermark)
 
 
-def _plan_since(config: SapB1ToPeakflo, name: str, watermark: dict[str, object]) -> EntityPlan:
+def _plan_since(config: SapB1Export, name: str, watermark: dict[str, object]) -> EntityPlan:
     """From the last committed watermark, minus the lookback."""
     day = watermark.get("changed")
     if day is None:
@@ -58,9 +56,7 @@ def _plan_since(config: SapB1ToPeakflo, name: str, watermark: dict[str, object])
     )
 
 
-def _plan_backfill(
-    run: Run, config: SapB1ToPeakflo, name: str, entity: PeakfloEntity, resend: bool
-) -> EntityPlan | None:
+def _plan_backfill(run: Run, config: SapB1Export, name: str, entity: ExportedEntity, resend: bool) -> EntityPlan | None:
     """Exactly the interval's days. What is sent once has no days, so a backfill leaves it out unless asked."""
     if entity.mode == "once":
         return EntityPlan(name, "all", resend=True, with_held=False, moves_watermark=False) if resend else None

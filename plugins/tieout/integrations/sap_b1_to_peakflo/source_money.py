@@ -38,7 +38,7 @@ class _PaymentMoney(msgspec.Struct):
     PaymentCreditCards: list[_Sum] | None = None
 
 
-DOCUMENTS = frozenset({"invoices", "credit_notes"})
+DOCUMENTS = frozenset({"invoices", "credit_notes", "purchase_orders"})
 
 
 def source_money(entity: str, folder: Folder, manifest: ExtractManifest, local_currency: str) -> dict[str, Decimal]:

@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tieout.config import SapB1ToPeakflo, include_folder
+from tieout.config import SapB1Export, include_folder
 from tieout.delivery import SftpTarget, remote_join, render_name
 from tieout.errors import TieoutError
 from tieout.integrations.delivering import Receiver, receiver, send, settle_leftovers
+from tieout.integrations.expectations import suite_path
 from tieout.integrations.outcome import sentence
 from tieout.integrations.run import EntityPlan, Run
-from tieout.integrations.sap_b1_to_peakflo import gate, pdfs, reading, waiting
+from tieout.integrations.sap_b1_to_peakflo import pdfs, reading, waiting
 from tieout.integrations.sap_b1_to_peakflo.prepared import Prepared
 from tieout.integrations.sap_b1_to_peakflo.source_money import source_money
 from tieout.integrations.sap_b1_to_peakflo.waiting import INVOICE_PDFS, INVOICES, PAYMENTS
@@ -34,14 +35,16 @@ from tieout.mapping.model import EntityMapping
 from tieout.staging import Folder, StagedPath, read_parts, write_bytes_atomically
 from tieout.systems.sap_b1.client import SapB1Client
 
+# Tables that a mapping's `lookup: {runtime: …}` may name.
 INVOICE_NUMBERS = "invoice_numbers"
+DELIVERED_BEFORE = "delivered_before"
 
 log = logging.getLogger(__name__)
 
 Target = Callable[[], SftpTarget]
 
 
-def mapping_of(run: Run, config: SapB1ToPeakflo, entity: str) -> EntityMapping:
+def mapping_of(run: Run, config: SapB1Export, entity: str) -> EntityMapping:
     """The mapping file of an entity, plain or encrypted.
 
     Raises:
@@ -51,7 +54,7 @@ def mapping_of(run: Run, config: SapB1ToPeakflo, entity: str) -> EntityMapping:
     return load_mapping(find_mapping(include_folder() / "mappings" / run.integration, name))
 
 
-def load_mappings(run: Run, config: SapB1ToPeakflo) -> None:
+def load_mappings(run: Run, config: SapB1Export) -> None:
     """Read every mapping and suite before anything else, so that a mistake shows before SAP is asked.
 
     Raises:
@@ -61,7 +64,7 @@ def load_mappings(run: Run, config: SapB1ToPeakflo) -> None:
 
     for entity in config.enabled_entities():
         mapping_of(run, config, entity)
-        load_suite(gate.suite_path(run, entity))
+        load_suite(suite_path(run, entity))
 
 
 def begin(run: Run, plan: EntityPlan, ledger: Ledger) -> None:
@@ -77,7 +80,7 @@ def begin(run: Run, plan: EntityPlan, ledger: Ledger) -> None:
 
 
 def extract(
-    run: Run, config: SapB1ToPeakflo, plan: EntityPlan, ledger: Ledger, staging: Folder, client: SapB1Client
+    run: Run, config: SapB1Export, plan: EntityPlan, ledger: Ledger, staging: Folder, client: SapB1Client
 ) -> dict[str, Any]:
     """Read an entity from SAP into staging; returns counts for Airflow's page.
 
@@ -109,7 +112,7 @@ def extract(
 
 def prepare(
     run: Run,
-    config: SapB1ToPeakflo,
+    config: SapB1Export,
     plan: EntityPlan,
     ledger: Ledger,
     staging: Folder,
@@ -135,7 +138,7 @@ def prepare(
 
 def _prepare(
     run: Run,
-    config: SapB1ToPeakflo,
+    config: SapB1Export,
     plan: EntityPlan,
     ledger: Ledger,
     staging: Folder,
@@ -155,7 +158,7 @@ def _prepare(
     folder.mkdir(parents=True, exist_ok=True)
     sorter = Sorter(
         compile_mapping(mapping, manifest.custom_fields),
-        _map_context(run, config, ledger, client),
+        map_context(run, config, entity, ledger, client),
         ledger,
         scope,
         resend=plan.resend,
@@ -190,18 +193,26 @@ def _prepare(
     return prepared
 
 
-def _map_context(run: Run, config: SapB1ToPeakflo, ledger: Ledger, client: Callable[[], SapB1Client]) -> MapContext:
+def map_context(
+    run: Run, config: SapB1Export, entity: str, ledger: Ledger, client: Callable[[], SapB1Client]
+) -> MapContext:
+    """What mappings get from the run: the tables that their lookups name, and the instance's settings."""
+
     def invoice_numbers(keys: Sequence[str]) -> Mapping[str, str]:
         known = ledger.labels(run.scope(INVOICES), keys)
         missing = [key for key in keys if key not in known]
         return {**known, **(reading.invoice_numbers(client(), missing) if missing else {})}
 
+    def delivered_before(keys: Sequence[str]) -> Mapping[str, str]:
+        return dict.fromkeys(ledger.fingerprints(run.scope(entity), keys), "yes")
+
     return MapContext(
-        lookups={INVOICE_NUMBERS: invoice_numbers}, settings={"local_currency": config.source.local_currency}
+        lookups={INVOICE_NUMBERS: invoice_numbers, DELIVERED_BEFORE: delivered_before},
+        settings={"local_currency": config.source.local_currency},
     )
 
 
-def _file_name(run: Run, config: SapB1ToPeakflo, entity: str, ledger: Ledger, sha256: str) -> str:
+def _file_name(run: Run, config: SapB1Export, entity: str, ledger: Ledger, sha256: str) -> str:
     """The name for this run's file.
 
     An attempt that never began to send leaves its name to the next one, and the same bytes keep the name they had.
@@ -230,7 +241,7 @@ def _kind(entity: str) -> str:
 
 def deliver(
     run: Run,
-    config: SapB1ToPeakflo,
+    config: SapB1Export,
     plans: Sequence[EntityPlan],
     verdicts: Mapping[str, Any],
     ledger: Ledger,
@@ -273,7 +284,7 @@ def deliver(
 
 def _deliver_entity(
     run: Run,
-    config: SapB1ToPeakflo,
+    config: SapB1Export,
     plan: EntityPlan,
     prepared: Prepared,
     ledger: Ledger,
@@ -321,7 +332,7 @@ def _deliver_entity(
 
 def _send(
     run: Run,
-    config: SapB1ToPeakflo,
+    config: SapB1Export,
     prepared: Prepared,
     arrived: Mapping[str, FileRow],
     ledger: Ledger,

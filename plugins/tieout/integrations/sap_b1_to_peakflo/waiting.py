@@ -9,8 +9,9 @@ from collections.abc import Container, Mapping
 
 import pyarrow as pa
 
+from tieout.integrations.expectations import unfit
 from tieout.integrations.run import Run
-from tieout.integrations.sap_b1_to_peakflo import gate, pdfs
+from tieout.integrations.sap_b1_to_peakflo import pdfs
 from tieout.integrations.sorting import HeldCheck, read_held, read_records
 from tieout.ledger import Ledger
 from tieout.mapping.held import HeldReason
@@ -30,9 +31,9 @@ def checks_at_once(entity: str) -> list[HeldCheck]:
 def checks_beyond(run: Run, entity: str, ledger: Ledger, staging: Folder) -> list[HeldCheck]:
     """All rules at the moment of delivery: what became of its customer or invoice, what the quality gate found."""
     checks = checks_at_once(entity)
-    unfit = gate.unfit(staging, entity)
-    if unfit:
-        checks.append(lambda batch: _by_key(batch, unfit))
+    wanting = unfit(staging / entity / "prepared")
+    if wanting:
+        checks.append(lambda batch: _by_key(batch, wanting))
     if entity == INVOICE_PDFS:
         prepared = staging / INVOICES / "prepared"
         dry = run.dry_run and (prepared / "records.parquet").exists()

@@ -9,6 +9,9 @@ from tieout.errors import SourceUnavailable
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 8.0
 
+NOTHING_READ = "Nothing of this read is used; the next run catches up."
+NOTHING_SENT = "Nothing of this write was carried out; it can safely be sent again."
+
 
 class Backoff:
     """Pauses between the attempts of one request.
@@ -20,6 +23,7 @@ class Backoff:
         clock: Seconds of a clock that never goes back.
         sleep: Waits for so many seconds.
         jitter: A random number in [0, 1).
+        given_up: What giving up means for the caller's work, for the message.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class Backoff:
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         jitter: Callable[[], float],
+        given_up: str = NOTHING_READ,
     ) -> None:
         self._what = what
         self._host = host
@@ -38,6 +43,7 @@ class Backoff:
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
+        self._given_up = given_up
         self._first_failure: float | None = None
         self._failures = 0
 
@@ -61,6 +67,5 @@ class Backoff:
         """The error for giving up."""
         attempts = f"{self._failures} attempts" if self._failures > 1 else "1 attempt"
         return SourceUnavailable(
-            f"SAP Business One at {self._host} does not answer ({self._what}: {reason}; {attempts}). "
-            f"Nothing of this read is used; the next run catches up."
+            f"SAP Business One at {self._host} does not answer ({self._what}: {reason}; {attempts}). {self._given_up}"
         )

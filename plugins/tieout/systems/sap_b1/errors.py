@@ -17,6 +17,12 @@ SESSION_LOST = frozenset({"301", "-5002", ""})
 
 UNKNOWN_PROPERTY = "201"
 
+NOT_FOUND = "-2028"
+"""No such record; in answer to a POST also: an approval procedure took the object in as a draft."""
+
+CHANGED_MEANWHILE = "-2039"
+"""The record was changed since it was read: `If-Match` does not hold (HTTP 412)."""
+
 _NODE_FAULTS = {(500, "305"), (500, "407")}
 _COME_BACK_LATER = frozenset({408, 429})
 _LONGEST_MESSAGE = 300
@@ -68,6 +74,11 @@ class Problem:
     def node_fault(self) -> bool:
         """Whether the node that the session sticks to is at fault, so that another one is worth a log-in."""
         return self.status in (502, 503) or (self.status, self.code) in _NODE_FAULTS
+
+    @property
+    def login_collided(self) -> bool:
+        """Whether the log-in behind the session failed on the node, as it does when several come together."""
+        return (self.status, self.code) == (500, "299")
 
     def __str__(self) -> str:
         """Short, for messages."""

@@ -30,18 +30,36 @@ _CHUNK = 256 * 1024
 _CONNECTIONS = 16
 
 
-class NotAnswered(Exception):
-    """No complete answer came. Whether the request was carried out is not known, except that GETs change nothing."""
-
-
 @dataclass(frozen=True)
 class Reply:
-    """A complete answer. Its headers hold the session's cookies: never log them."""
+    """An answer. Its headers hold the session's cookies: never log them."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     cookies: tuple[str, ...] = field(repr=False, default=())
+
+
+class NotAnswered(Exception):
+    """No complete answer came. Whether the request was carried out is not known, except that GETs change nothing.
+
+    Attributes:
+        timed_out: The server was silent or slow for too long: it may still be at work.
+        partial: What did arrive of the answer, where its status line did.
+    """
+
+    def __init__(self, reason: str, *, timed_out: bool = False, partial: Reply | None = None) -> None:
+        super().__init__(reason)
+        self.timed_out = timed_out
+        self.partial = partial
+
+
+class NotConnected(NotAnswered):
+    """There was no connection: not one byte of the request left, so it was certainly not carried out."""
+
+
+class TooLarge(Exception):
+    """A body is larger than was asked for."""
 
 
 class Transport:
@@ -54,7 +72,7 @@ class Transport:
             num_pools=1,
             maxsize=_CONNECTIONS,
             retries=False,
-            **_tls(settings),
+            **tls_options(settings),
         )
 
     def close(self) -> None:
@@ -88,7 +106,8 @@ class Transport:
             ConfigurationInvalid: TLS does not work out, or the URL is none.
             ContractBroken: The body is larger than `max_bytes`.
         """
-        deadline = self._clock() + self._settings.request_timeout
+        since = self._clock()
+        most = max_bytes or self._settings.max_page_bytes
         timeout = urllib3.Timeout(
             connect=self._settings.connect_timeout,
             read=min(read_timeout or self._settings.read_timeout, self._settings.request_timeout),
@@ -103,9 +122,14 @@ class Transport:
                 take: Callable[[bytes], object] = (
                     sink if sink is not None and 200 <= response.status < 300 else kept.append
                 )
-                for chunk in self._chunks(response, deadline, max_bytes or self._settings.max_page_bytes, url):
+                for chunk in pieces(response, most, self._clock, since, self._settings.request_timeout):
                     take(chunk)
                 complete = True
+            except TooLarge as error:
+                raise ContractBroken(
+                    f"SAP Business One at {self._settings.host} sends {error} for {_path(url)}; lower page_size in "
+                    f"the connection's extra (now {self._settings.page_size})."
+                ) from None
             finally:
                 # A connection whose answer was not read to its end cannot carry another request.
                 if complete:
@@ -115,43 +139,56 @@ class Transport:
         cookies = tuple(response.headers.getlist("Set-Cookie"))
         return Reply(response.status, response.headers, b"".join(kept), cookies)
 
-    def _chunks(self, response: BaseHTTPResponse, deadline: float, max_bytes: int, url: str) -> Iterator[bytes]:
-        size = 0
-        while chunk := response.read1(_CHUNK, decode_content=True):
-            size += len(chunk)
-            if size > max_bytes:
-                raise ContractBroken(
-                    f"SAP Business One at {self._settings.host} sends more than {max_bytes:,} bytes for "
-                    f"{_path(url)}; lower page_size in the connection's extra (now {self._settings.page_size})."
-                )
-            if self._clock() > deadline:
-                raise NotAnswered(f"the answer took longer than {self._settings.request_timeout:g} seconds")
-            yield chunk
-        if response.length_remaining:
-            raise NotAnswered(f"the answer broke off, {response.length_remaining} bytes are missing")
-
     @contextmanager
     def _failures(self) -> Iterator[None]:
         host = self._settings.host
         try:
             yield
         except NewConnectionError as error:
-            raise NotAnswered(_reason(error)) from None
+            raise NotAnswered(reason_of(error)) from None
         except ConnectTimeoutError:
             raise NotAnswered(f"no connection within {self._settings.connect_timeout:g} seconds") from None
         except ReadTimeoutError:
-            raise NotAnswered("the answer did not come in time") from None
+            raise NotAnswered("the answer did not come in time", timed_out=True) from None
         except SSLError as error:
-            raise _tls_failure(error, host) from None
+            raise tls_failure(error.args[0] if error.args else error, host) from None
         except ProtocolError as error:
-            raise NotAnswered(f"the connection broke off ({_reason(error)})") from None
+            raise NotAnswered(f"the connection broke off ({reason_of(error)})") from None
         except LocationParseError:
             raise ConfigurationInvalid(f"The address of SAP Business One, {host!r}, is not a URL.") from None
         except (HTTPError, OSError) as error:
-            raise NotAnswered(_reason(error)) from None
+            raise NotAnswered(reason_of(error)) from None
 
 
-def _tls(settings: SapB1Settings) -> dict[str, Any]:
+def pieces(response: BaseHTTPResponse, most: int, clock: Clock, since: float, seconds: float) -> Iterator[bytes]:
+    """The decoded body of an answer, piece by piece.
+
+    Args:
+        response: The answer, its head read.
+        most: Largest number of bytes.
+        clock: Seconds of a clock that never goes back.
+        since: When the request began, by that clock.
+        seconds: How long request and answer may take together.
+
+    Raises:
+        NotAnswered: The body came too slowly, or its announced length did not come.
+        TooLarge: The body is larger than `most`.
+        urllib3.exceptions.HTTPError: The connection failed.
+    """
+    size = 0
+    while chunk := response.read1(_CHUNK, decode_content=True):
+        size += len(chunk)
+        if size > most:
+            raise TooLarge(f"more than {most:,} bytes")
+        if clock() > since + seconds:
+            raise NotAnswered(f"the answer took longer than {seconds:g} seconds", timed_out=True)
+        yield chunk
+    if response.length_remaining:
+        raise NotAnswered(f"the answer broke off, {response.length_remaining} bytes are missing")
+
+
+def tls_options(settings: SapB1Settings) -> dict[str, Any]:
+    """How urllib3 verifies the server's certificate."""
     if settings.verify is False:
         return {"cert_reqs": ssl.CERT_NONE, "assert_hostname": False}
     if isinstance(settings.verify, str):
@@ -159,8 +196,8 @@ def _tls(settings: SapB1Settings) -> dict[str, Any]:
     return {"cert_reqs": ssl.CERT_REQUIRED}
 
 
-def _tls_failure(error: SSLError, host: str) -> Exception:
-    cause = error.args[0] if error.args else error
+def tls_failure(cause: BaseException, host: str) -> Exception:
+    """What a failed TLS handshake means: a certificate or port that is wrong, or a connection that broke off."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         return ConfigurationInvalid(
             f"The TLS certificate of SAP Business One at {host} is not trusted ({cause.verify_message}). Put the "
@@ -168,16 +205,17 @@ def _tls_failure(error: SSLError, host: str) -> Exception:
             f"off, for test systems only."
         )
     if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return NotAnswered("the TLS connection broke off")
+        return NotConnected("the TLS connection broke off")
     if isinstance(cause, ssl.SSLError):
         return ConfigurationInvalid(
             f"No TLS connection to SAP Business One at {host} ({cause.reason or 'handshake failed'}). Check that the "
             f"port is Service Layer's HTTPS port, and the CA file in verify of the connection's extra."
         )
-    return NotAnswered("the TLS connection failed")
+    return NotConnected("the TLS connection failed")
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """The operating system's word for a failed connection, else the error's name."""
     cause = error.__cause__ or error.__context__
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror

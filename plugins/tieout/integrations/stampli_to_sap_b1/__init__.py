@@ -1,0 +1,1 @@
+"""Stampli → SAP Business One: approved invoices, vendors and payments from files to journal entries."""

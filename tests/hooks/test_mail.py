@@ -1,0 +1,309 @@
+"""Mail to a real SMTP server, and what is said when it will not take it."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import ssl
+import subprocess
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from tests.support.sshd import free_port
+from tieout.errors import ConfigurationInvalid, CredentialsRejected, ReceiverRefused, ReceiverUnavailable, TieoutError
+
+USER, PASSWORD = "tieout", "p4ss-w0rd"
+FINANCE = "finance@example.com"
+# The server of these tests is reached over loopback only.
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+
+PLAIN = {"disable_ssl": True, "disable_tls": True, "timeout": 5}
+STARTTLS = {"disable_ssl": True, "timeout": 5}
+
+
+@dataclass
+class Mailbox:
+    """What the server received, and how it answers.
+
+    Attributes:
+        replies: SMTP command or address → the reply instead of 250.
+    """
+
+    mails: list[Envelope] = field(default_factory=list)
+    replies: dict[str, str] = field(default_factory=dict)
+    logins: int = 0
+
+    def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        self.logins += 1
+        if "AUTH" in self.replies:
+            return AuthResult(success=False, handled=False, message=self.replies["AUTH"])
+        right = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+        return AuthResult(success=right, handled=False)
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.replies:
+            return self.replies[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if "DATA" in self.replies:
+            return self.replies["DATA"]
+        self.mails.append(envelope)
+        return "250 OK"
+
+    def only(self) -> EmailMessage:
+        """The one mail that came."""
+        (envelope,) = self.mails
+        assert isinstance(envelope.content, bytes)
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        return message
+
+
+class Server(Controller):
+    """aiosmtpd on a port of its own; log-ins also without encryption."""
+
+    def __init__(self, mailbox: Mailbox, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(
+            mailbox,
+            hostname="127.0.0.1",
+            port=free_port(),
+            authenticator=mailbox.authenticate,
+            auth_required=True,
+            auth_require_tls=False,
+            tls_context=tls,
+        )
+
+
+@pytest.fixture
+def mailbox() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture
+def server(mailbox: Mailbox) -> Iterator[Server]:
+    controller = Server(mailbox)
+    controller.start()
+    yield controller
+    if not controller.loop.is_closed():
+        controller.stop()
+
+
+@pytest.fixture
+def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Defines the Airflow connection `finance_mail`."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{tmp_path / 'airflow.db'}")
+
+    def define(port: int, extra: dict[str, Any] = PLAIN, *, login: str = USER, password: str = PASSWORD) -> None:
+        fields = {
+            "conn_type": "smtp",
+            "host": "127.0.0.1",
+            "port": port,
+            "login": login,
+            "password": password,
+            "extra": {"from_email": "tieout@example.com", **extra},
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_FINANCE_MAIL", json.dumps(fields))
+
+    return define
+
+
+def send(**changes: Any) -> None:
+    # Airflow reads its home when it is imported, so not before the test has set one.
+    from tieout.hooks import mail
+
+    fields: dict[str, Any] = {
+        "conn_id": "finance_mail",
+        "sender": "Tieout <books@example.com>",
+        "to": (FINANCE,),
+        "subject": "Tieout stampli_to_sap_b1: 3 new, 12 open, 2 settled – Société",
+        "text": "Société Générale – 1.234,50 €\n" + "long " * 400,
+        "html": "<p>Société Générale</p>",
+    }
+    mail.send(**{**fields, **changes})
+
+
+def test_text_and_html_arrive_as_they_were_written(server: Server, mailbox: Mailbox, connect: Any) -> None:
+    connect(server.port)
+
+    send(to=(FINANCE, "clerk@example.com"))
+
+    message = mailbox.only()
+    assert mailbox.mails[0].rcpt_tos == [FINANCE, "clerk@example.com"]
+    assert message["Subject"] == "Tieout stampli_to_sap_b1: 3 new, 12 open, 2 settled – Société"
+    assert message["From"] == "Tieout <books@example.com>"
+    assert message["Message-ID"].endswith("@example.com>")
+    assert message["Date"] and message["Auto-Submitted"] == "auto-generated"
+    assert message.get_content_type() == "multipart/alternative"
+    text, html = message.iter_parts()
+    assert (text.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
+    assert text.get_content().splitlines() == ["Société Générale – 1.234,50 €", "long " * 400]
+    assert html.get_content().strip() == "<p>Société Générale</p>"
+    assert max(map(len, mailbox.mails[0].content.splitlines())) <= 998  # type: ignore[union-attr,arg-type]
+
+
+def test_the_connection_names_the_sender_where_the_instance_does_not(
+    server: Server, mailbox: Mailbox, connect: Any
+) -> None:
+    connect(server.port)
+
+    send(sender=None)
+
+    assert mailbox.only()["From"] == "tieout@example.com"
+
+
+def test_a_refused_login_stops_at_once_and_tells_no_password(server: Server, mailbox: Mailbox, connect: Any) -> None:
+    connect(server.port, password="wr0ng-secret")
+
+    with pytest.raises(CredentialsRejected, match="refused the user name or password") as caught:
+        send()
+
+    assert "'finance_mail'" in str(caught.value)
+    assert "wr0ng-secret" not in "".join(traceback.format_exception(caught.value))
+    assert mailbox.mails == []
+
+
+def test_a_server_that_is_down_is_tried_again_later(connect: Any) -> None:
+    port = free_port()
+    connect(port)
+
+    with pytest.raises(ReceiverUnavailable, match=rf"127\.0\.0\.1:{port} .*does not answer"):
+        send()
+
+
+def test_a_server_that_went_away_is_tried_again_later(server: Server, mailbox: Mailbox, connect: Any) -> None:
+    connect(server.port)
+    send()
+    server.stop()
+
+    with pytest.raises(ReceiverUnavailable):
+        send()
+
+    assert len(mailbox.mails) == 1
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected", "words"),
+    [
+        ({"DATA": "451 try again later"}, ReceiverUnavailable, "451: try again later"),
+        ({"DATA": "552 too large"}, ReceiverRefused, "552: too large"),
+        ({FINANCE: "450 mailbox busy"}, ReceiverUnavailable, FINANCE),
+        ({FINANCE: "550 no such user"}, ReceiverRefused, FINANCE),
+        ({"AUTH": "454 4.7.0 Temporary authentication failure"}, ReceiverUnavailable, "cannot check log-ins now"),
+    ],
+    ids=["later", "never", "recipient later", "no such recipient", "log-ins later"],
+)
+def test_what_the_server_says_decides(
+    server: Server, mailbox: Mailbox, connect: Any, replies: dict[str, str], expected: type[TieoutError], words: str
+) -> None:
+    connect(server.port)
+    mailbox.replies = replies
+
+    with pytest.raises(expected) as caught:
+        send()
+
+    assert words in str(caught.value)
+    assert mailbox.mails == []
+
+
+def test_one_refused_recipient_is_told_and_the_others_get_the_mail(
+    server: Server, mailbox: Mailbox, connect: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect(server.port)
+    mailbox.replies = {"gone@example.com": "550 no such user"}
+
+    send(to=("gone@example.com", FINANCE))
+
+    assert mailbox.mails[0].rcpt_tos == [FINANCE]
+    assert "did not take the mail for gone@example.com" in caplog.text
+
+
+def test_a_mail_is_never_sent_twice_by_itself(server: Server, mailbox: Mailbox, connect: Any) -> None:
+    connect(server.port)
+    mailbox.replies = {"DATA": "451 try again later"}
+
+    with pytest.raises(ReceiverUnavailable):
+        send()
+
+    assert mailbox.logins == 1
+
+
+@pytest.mark.parametrize(
+    ("extra", "changes", "words"),
+    [
+        (STARTTLS, {}, "disable_tls: true"),
+        ({"timeout": 5}, {}, "disable_ssl: true"),
+        ({**PLAIN, "from_email": ""}, {"sender": None}, "no sender"),
+        (PLAIN, {"to": ()}, "no recipient"),
+        (PLAIN, {"sender": "a\nBcc: b@example.com"}, "no address"),
+        (PLAIN, {"conn_id": "nowhere"}, "no Airflow connection 'nowhere'"),
+        ({**STARTTLS, "ssl_context": "lax"}, {}, "ssl_context"),
+    ],
+    ids=["no STARTTLS", "no TLS", "no sender", "no recipient", "header in the sender", "no connection", "ssl_context"],
+)
+def test_a_wrong_configuration_is_named(
+    server: Server, mailbox: Mailbox, connect: Any, extra: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
+    connect(server.port, extra)
+
+    with pytest.raises(ConfigurationInvalid) as caught:
+        send(**changes)
+
+    assert words in str(caught.value)
+    assert mailbox.mails == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that no authority has signed, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return cert, key
+
+
+@pytest.fixture
+def encrypted(mailbox: Mailbox, certificate: tuple[Path, Path]) -> Iterator[Server]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    controller = Server(mailbox, context)
+    controller.start()
+    yield controller
+    controller.stop()
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(encrypted: Server, mailbox: Mailbox, connect: Any) -> None:
+    connect(encrypted.port, STARTTLS)
+
+    with pytest.raises(ConfigurationInvalid, match="certificate that cannot be verified"):
+        send()
+
+    assert mailbox.logins == 0
+
+
+def test_a_trusted_certificate_is_taken(
+    encrypted: Server, mailbox: Mailbox, connect: Any, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    connect(encrypted.port, STARTTLS)
+
+    send()
+
+    assert mailbox.mails[0].rcpt_tos == [FINANCE]
