@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sandbox.world import Sandbox
+from tests.support.rehearsing import one_session, sap_settings, sftp_target
 from tieout.config import SapB1ToPeakflo, load_instance
 from tieout.delivery import SftpTarget
 from tieout.errors import TieoutError
@@ -21,7 +20,6 @@ from tieout.integrations.sap_b1_to_peakflo.plan import plan_run
 from tieout.integrations.tie_out import Verdict, tie_out
 from tieout.ledger import Filters, Ledger, RunRow
 from tieout.systems.sap_b1.client import SapB1Client
-from tieout.systems.sap_b1.sessions import MemorySessionStore
 from tieout.systems.sap_b1.settings import SapB1Settings
 
 INTEGRATION = "sap_b1_to_peakflo"
@@ -75,35 +73,15 @@ class Rehearsal:
 
     def settings(self) -> SapB1Settings:
         """Where the sandbox's Service Layer is."""
-        fields = json.loads(self.sandbox.env["AIRFLOW_CONN_SAP_B1"])
-        return SapB1Settings.from_connection(
-            host=fields["host"],
-            login=fields["login"],
-            password=fields["password"],
-            extra={**fields["extra"], "retry_seconds": 2, "page_size": 50},
-        )
+        return sap_settings(self.sandbox)
 
     def target(self) -> SftpTarget:
         """Where the sandbox's SFTP server is."""
-        fields = json.loads(self.sandbox.env["AIRFLOW_CONN_PEAKFLO_SFTP"])
-        return SftpTarget.from_connection(
-            host=fields["host"],
-            port=fields["port"],
-            login=fields["login"],
-            password=self.sftp.get("password", fields["password"]),
-            extra={**fields["extra"], **self.sftp.get("extra", {})},
-            production=True,
-        )
+        return sftp_target(self.sandbox, "peakflo_sftp", self.sftp)
 
-    @contextmanager
-    def client(self) -> Iterator[SapB1Client]:
+    def client(self) -> AbstractContextManager[SapB1Client]:
         """One session, as a run has."""
-        client = SapB1Client(self.settings(), MemorySessionStore())
-        try:
-            yield client
-        finally:
-            client.logout()
-            client.close()
+        return one_session(self.settings())
 
     def new_run(self, **changes: Any) -> Run:
         """A run as Airflow would describe it; each has a time of its own."""

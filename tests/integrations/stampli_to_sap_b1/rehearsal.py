@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -17,6 +16,7 @@ from sandbox.stampli.drop import StampliDrop, file_name
 from sandbox.stampli.model import Invoice
 from sandbox.stampli.text_records import TextRecord
 from sandbox.world import Sandbox
+from tests.support.rehearsing import one_session, sap_settings, sftp_target
 from tieout.config import StampliToSapB1, load_instance
 from tieout.delivery import SftpSession, SftpTarget
 from tieout.errors import TieoutError
@@ -26,7 +26,6 @@ from tieout.integrations.stampli_to_sap_b1.collecting import collect
 from tieout.integrations.tie_out import Verdict, tie_out
 from tieout.ledger import Filters, HeldRow, Ledger, RunRow
 from tieout.systems.sap_b1.client import SapB1Client
-from tieout.systems.sap_b1.sessions import MemorySessionStore
 from tieout.systems.sap_b1.settings import SapB1Settings
 
 INTEGRATION = "stampli_to_sap_b1"
@@ -99,35 +98,15 @@ class Rehearsal:
 
     def settings(self) -> SapB1Settings:
         """Where the sandbox's Service Layer is."""
-        fields = json.loads(self.sandbox.env["AIRFLOW_CONN_SAP_B1"])
-        return SapB1Settings.from_connection(
-            host=fields["host"],
-            login=fields["login"],
-            password=fields["password"],
-            extra={**fields["extra"], "retry_seconds": 2, "page_size": 50},
-        )
+        return sap_settings(self.sandbox)
 
     def target(self) -> SftpTarget:
         """Where Stampli's SFTP server is."""
-        fields = json.loads(self.sandbox.env["AIRFLOW_CONN_STAMPLI_SFTP"])
-        return SftpTarget.from_connection(
-            host=fields["host"],
-            port=fields["port"],
-            login=fields["login"],
-            password=fields["password"],
-            extra=fields["extra"],
-            production=True,
-        )
+        return sftp_target(self.sandbox, "stampli_sftp")
 
-    @contextmanager
-    def client(self) -> Iterator[SapB1Client]:
+    def client(self) -> AbstractContextManager[SapB1Client]:
         """One session, as a run has."""
-        client = SapB1Client(self.settings(), MemorySessionStore())
-        try:
-            yield client
-        finally:
-            client.logout()
-            client.close()
+        return one_session(self.settings())
 
     def new_run(self, **changes: Any) -> Run:
         """A run as Airflow would describe it."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,6 +20,7 @@ from sandbox.sap_b1.data import Sizes
 from sandbox.sftp import SftpSandbox
 from sandbox.stampli.purchase_orders import received_orders
 from sandbox.world import Sandbox
+from tests.support.rehearsing import one_session, sap_settings
 from tieout.config import StampliToSapB1
 from tieout.delivery import SftpTarget
 from tieout.errors import ConfigurationInvalid, ReceiverUnavailable, SourceUnavailable, TieoutError
@@ -30,8 +30,6 @@ from tieout.integrations.stampli_to_sap_b1 import purchase_orders
 from tieout.integrations.tie_out import Verdict, tie_out
 from tieout.ledger import Filters, Ledger, RunRow
 from tieout.systems.sap_b1.client import SapB1Client
-from tieout.systems.sap_b1.sessions import MemorySessionStore
-from tieout.systems.sap_b1.settings import SapB1Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTITY = "purchase_orders"
@@ -88,21 +86,9 @@ class Exchange:
             production=True,
         )
 
-    @contextmanager
-    def client(self) -> Iterator[SapB1Client]:
-        fields = json.loads(self.sandbox.env["AIRFLOW_CONN_SAP_B1"])
-        settings = SapB1Settings.from_connection(
-            host=fields["host"],
-            login=fields["login"],
-            password=fields["password"],
-            extra={**fields["extra"], "retry_seconds": 1, "page_size": 3},
-        )
-        client = SapB1Client(settings, MemorySessionStore())
-        try:
-            yield client
-        finally:
-            client.logout()
-            client.close()
+    def client(self) -> AbstractContextManager[SapB1Client]:
+        settings = sap_settings(self.sandbox)
+        return one_session(replace(settings, page_size=3))
 
     def new_run(self, **changes: Any) -> Run:
         self.runs += 1

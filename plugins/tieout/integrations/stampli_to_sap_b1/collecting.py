@@ -26,6 +26,7 @@ from tieout.systems.stampli import (
     Limits,
     SourceRecord,
     UnreadableFile,
+    file_name_of,
     load_layouts,
     read_file,
     read_payload,
@@ -224,8 +225,9 @@ def _whole_file(
     try:
         return list(reread_file(payload, content_type, layouts, limits))
     except UnreadableFile as error:
-        name = content_type.partition("name=")[2]
-        return [unreadable_record(name, entity, payload, hashlib.sha256(payload).hexdigest(), error)]
+        return [
+            unreadable_record(file_name_of(content_type), entity, payload, hashlib.sha256(payload).hexdigest(), error)
+        ]
 
 
 def read_again(
