@@ -17,15 +17,22 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextlib.contextmanager
-def running(invoices: int, latency_ms: float) -> Iterator[dict[str, Any]]:
-    """The fields of the connection to a fresh Service Layer with so many invoices."""
-    command = [sys.executable, "-m", "benchmarks.service_layer", str(invoices), str(latency_ms)]
+def serving(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
+    """What a module prints as JSON that then serves in a process of its own; it ends with the block."""
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield json.loads(process.stdout.readline())
         finally:
             process.communicate()
+
+
+@contextlib.contextmanager
+def running(invoices: int, latency_ms: float) -> Iterator[dict[str, Any]]:
+    """The fields of the connection to a fresh Service Layer with so many invoices."""
+    with serving("benchmarks.service_layer", str(invoices), str(latency_ms)) as connection:
+        yield connection
 
 
 def main(invoices: int, latency_ms: float) -> None:

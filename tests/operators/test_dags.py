@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,31 @@ def test_the_dag_reads_like_the_business_process(env: dict[str, str]) -> None:
     assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
     assert "tieout" in dag["tags"]
     assert "Every run ties out" in dag["doc_md"]
+
+
+def test_stampli_reads_like_the_business_process(env: dict[str, str], tmp_path: Path) -> None:
+    include = tmp_path / "include"
+    shutil.copytree(ROOT / "include", include)
+    default = include / "integrations" / "stampli_to_sap_b1" / "default.yaml"
+    with_orders = default.read_text().replace("purchase_orders: false", "purchase_orders: true")
+    default.with_name("orders.yaml").write_text(with_orders)
+    dags = describe({**env, "TIEOUT_INCLUDE": str(include)})["dags"]
+    tasks = dags["stampli_to_sap_b1"]["tasks"]
+
+    assert set(tasks) == {
+        "open_run", "wait_for_files", "collect", "login", "prepare", "quality_gate", "post", "archive", "read_back",
+        "finance_digest", "tie_out", "logout",
+    }  # fmt: skip
+    assert tasks["login"]["is_setup"] and tasks["logout"]["is_teardown"]
+    assert tasks["tie_out"]["trigger_rule"] == tasks["finance_digest"]["trigger_rule"] == "all_done"
+    assert tasks["post"]["upstream"] == ["quality_gate"] and tasks["post"]["trigger_rule"] == "all_success"
+    assert tasks["archive"]["upstream"] == ["post"], "a file is moved only after its records have their places"
+    assert tasks["post"]["pool"] == "sap_b1" and tasks["collect"]["pool"] == "sftp"
+    assert tasks["tie_out"]["retries"] == 0
+    assert "Nothing is posted twice" in dags["stampli_to_sap_b1"]["doc_md"]
+    orders = dags["stampli_to_sap_b1__orders"]["tasks"]
+    assert orders["export_purchase_orders"]["upstream"] == ["login"]
+    assert "export_purchase_orders" in orders["finance_digest"]["upstream"]
 
 
 def test_the_form_of_conf(env: dict[str, str]) -> None:
