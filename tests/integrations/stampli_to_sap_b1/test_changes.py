@@ -184,3 +184,32 @@ def test_a_discarded_record_stays_out_until_it_changes(rehearsal: Rehearsal) -> 
     assert rehearsal.go().counts("invoices") == (1, 0, 0, 1)
     rehearsal.put("invoices", invoice)
     assert rehearsal.go().counts("invoices") == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_a_credit_counts_against_the_invoices(rehearsal: Rehearsal, negative: bool) -> None:
+    """Whatever its sign in the file: the totals are what SAP comes to owe."""
+    credit = rehearsal.exports.invoice(lines=2, currency="EUR", credit=True, negative=negative)
+    invoice = rehearsal.exports.invoice(lines=2, currency="EUR")
+    rehearsal.put("invoices", credit, invoice)
+    outcome = rehearsal.go()
+    assert outcome.ties_out, outcome.verdicts
+    owed = net(rehearsal, credit) + net(rehearsal, invoice)
+    assert outcome.rows["invoices"].target_totals == {"EUR": owed} == {"EUR": invoice.total - abs(credit.total)}
+
+
+def test_an_entry_posted_the_wrong_way_round_is_seen(rehearsal: Rehearsal) -> None:
+    credit = rehearsal.exports.invoice(lines=1, currency="EUR", credit=True)
+    company = rehearsal.sandbox.company
+    rehearsal.put("invoices", credit)
+
+    def turn() -> None:
+        for entry in company.rows("JournalEntries"):
+            for line in entry["JournalEntryLines"]:
+                line["Debit"], line["Credit"] = line["Credit"], line["Debit"]
+            company.update("JournalEntries", entry["JdtNum"], {"JournalEntryLines": entry["JournalEntryLines"]})
+
+    rehearsal.sandbox.faults.add("run", path="^JournalEntries$", method="GET", after=1, action=turn)
+    outcome = rehearsal.go()
+    assert not outcome.ties_out
+    assert "is owed" in outcome.verdicts[1].problem

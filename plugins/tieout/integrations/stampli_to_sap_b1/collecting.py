@@ -16,6 +16,7 @@ from tieout.config import HeldRetry, StampliToSapB1, include_folder
 from tieout.delivery import SftpSession, SftpTarget
 from tieout.delivery.collecting import FileTooLarge, NotCollected, RemoteFile, as_source
 from tieout.integrations.run import Run
+from tieout.integrations.stampli_to_sap_b1.accounting import Accounting
 from tieout.integrations.stampli_to_sap_b1.content import content_fingerprint
 from tieout.integrations.stampli_to_sap_b1.staged import RecordWriter, money_of, staged, write_collected
 from tieout.ledger import FileRecord, HeldRow, Ledger, Tally, totals_text
@@ -50,12 +51,22 @@ def layouts_of(run: Run) -> Layouts:
     return load_layouts(include_folder() / "mappings" / run.integration)
 
 
+def accounting_of(run: Run, config: StampliToSapB1) -> Accounting:
+    """The rules and cross-references.
+
+    Raises:
+        ConfigurationInvalid: one is wrong; says file, line and key.
+    """
+    return Accounting(include_folder() / "mappings" / run.integration, config)
+
+
 @dataclass
 class _Entity:
     """What is being collected of one entity."""
 
     folder: Folder
     writer: RecordWriter
+    credit_types: Sequence[str]
     files: list[int] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     readable: list[str] = field(default_factory=list)
@@ -77,11 +88,12 @@ def collect(
         CredentialsRejected, HostKeyMismatch: as the engine says.
     """
     layouts, limits = layouts_of(run), Limits(max_bytes=config.collect.max_file_bytes)
+    credit_types = accounting_of(run, config).invoices.credit_types
     working: dict[str, _Entity] = {}
     for entity in entities:
         folder = staging / entity / "collected"
         folder.mkdir(parents=True, exist_ok=True)
-        working[entity] = _Entity(folder, RecordWriter(folder))
+        working[entity] = _Entity(folder, RecordWriter(folder), credit_types)
     wanted = [
         (file, layout)
         for file in sorted(seen, key=lambda file: (file.mtime, file.name))
@@ -100,7 +112,7 @@ def collect(
                     _take(run, ledger, working[layout.entity], file, local, layout, fetched, limits, repeated)
     for entity, work in working.items():
         for record in _held_records(run, config.held, ledger, entity, layouts, limits, work):
-            work.writer.add(staged(record))
+            work.writer.add(staged(record, credit_types))
         collected = write_collected(work.folder, work.writer, work.files, work.readable)
         ledger.record_extracted(run.key(entity), collected.tally)
         log.info("%s: %s records from %s files.", entity, collected.tally.count, len(work.files))
@@ -147,8 +159,8 @@ def _take(
     tally = Tally()
     entered: list[FileRecord] = []
     for record in read_fetched(file, local, layout, sha256, limits):
-        work.writer.add(staged(record, repeated=repeated))
-        tally.add_record(*money_of(record))
+        work.writer.add(staged(record, work.credit_types, repeated=repeated))
+        tally.add_record(*money_of(record, work.credit_types))
         if not repeated:
             work.keys.add(record.source_key)
         entered.append(

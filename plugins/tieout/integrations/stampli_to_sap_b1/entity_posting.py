@@ -257,7 +257,7 @@ class EntityPosting:
             identity=draft.identity,
             fingerprint=judged.prepared.content,
             currency=draft.currency,
-            amount=draft.amount,
+            amount=judged.staged.amount,
             body=to_json({**(draft.body or {}), "Reference3": key}),
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -42,9 +42,9 @@ class PreparedRecord:
         """One line; amounts keep their digits."""
         kind = type(self.draft).__name__
         content = {name: getattr(self, name) for name in _FIELDS}
-        draft = asdict(self.draft)
-        if isinstance(self.draft, EntryDraft):
-            draft["amount"] = str(self.draft.amount)
+        draft: Any = self.draft
+        if isinstance(draft, EntryDraft):
+            draft = {**vars(draft), "amount": str(draft.amount)}
         return to_json({**content, "kind": kind, "draft": draft})
 
     @classmethod

@@ -12,7 +12,7 @@ from tieout.delivery import SftpSession, SftpTarget
 from tieout.delivery.collecting import as_source
 from tieout.integrations.run import Run
 from tieout.integrations.stampli_to_sap_b1 import steps
-from tieout.integrations.stampli_to_sap_b1.collecting import layouts_of, read_fetched
+from tieout.integrations.stampli_to_sap_b1.collecting import accounting_of, layouts_of, read_fetched
 from tieout.integrations.stampli_to_sap_b1.drafts import EntryDraft, PartnerDraft
 from tieout.integrations.stampli_to_sap_b1.judging import Judged, Partners
 from tieout.integrations.stampli_to_sap_b1.staged import RecordWriter, staged, write_collected
@@ -50,12 +50,13 @@ def preview(
         each: list(islice(_records(run, config, each, folder, target), limit if each == entity else None))
         for each in entities
     }
+    credit_types = accounting_of(run, config).invoices.credit_types
     for each, found in records.items():
         place = folder / each / "collected"
         place.mkdir(parents=True, exist_ok=True)
         writer = RecordWriter(place)
         for record in found:
-            writer.add(staged(record))
+            writer.add(staged(record, credit_types))
         write_collected(place, writer, (), ())
     references = steps.work_out(run, config, entities, ledger, folder, client)
     partners = Partners(references, ledger, run)

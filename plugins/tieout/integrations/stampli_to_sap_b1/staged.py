@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tieout.currencies import is_currency
+from tieout.integrations.stampli_to_sap_b1.checks import one_of
 from tieout.ledger import Tally, totals_text
 from tieout.staging import Folder, write_bytes_atomically
 from tieout.systems.stampli import SourceRecord
@@ -42,7 +43,7 @@ class StagedRecord:
     Attributes:
         repeated: It came in a file whose bytes were seen before.
         currency: ISO 4217; None where the record has no readable amount.
-        amount: The record's total as the file says it.
+        amount: The record's total; negative for a credit.
     """
 
     source_key: str
@@ -91,18 +92,26 @@ class Collected:
         return cls(Tally(content["records"], totals), tuple(content["files"]), tuple(content["readable"]))
 
 
-def money_of(record: SourceRecord) -> tuple[str | None, Decimal | None]:
-    """Currency and total of a record, as far as they can be read; vendors have none."""
-    currency = record.header.get("currency")
+def money_of(record: SourceRecord, credit_types: Iterable[str]) -> tuple[str | None, Decimal | None]:
+    """Currency and total of a record, as far as they can be read; vendors have none.
+
+    A credit counts negative, with whichever sign Stampli exports it: so the totals are what SAP comes to owe.
+
+    Args:
+        record: The record.
+        credit_types: Words of `invoice_type` that say that an invoice is a credit.
+    """
+    currency = str(record.header.get("currency") or "")
     amount = record.header.get("total_amount" if record.entity == "invoices" else "amount")
-    if record.entity == "vendors" or not isinstance(amount, Decimal) or not is_currency(str(currency or "")):
+    if record.entity == "vendors" or not isinstance(amount, Decimal) or not is_currency(currency):
         return None, None
-    return str(currency), amount
+    is_credit = record.entity == "invoices" and one_of(str(record.header.get("invoice_type") or ""), credit_types)
+    return currency, -abs(amount) if is_credit else amount
 
 
-def staged(record: SourceRecord, *, repeated: bool = False) -> StagedRecord:
+def staged(record: SourceRecord, credit_types: Iterable[str], *, repeated: bool = False) -> StagedRecord:
     """A record as it goes to staging."""
-    currency, amount = money_of(record)
+    currency, amount = money_of(record, credit_types)
     return StagedRecord(
         record.source_key, record.label, record.payload, record.content_type, record.where, currency, amount, repeated
     )

@@ -22,13 +22,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from tieout.config import StampliToSapB1, include_folder
+from tieout.config import StampliToSapB1
 from tieout.delivery import RemoteFile, SftpSession, SftpTarget, as_source, remote_join
 from tieout.integrations.expectations import judge_batch, suite_path, unfit
 from tieout.integrations.run import Run, wanted
 from tieout.integrations.stampli_to_sap_b1 import purchase_orders
 from tieout.integrations.stampli_to_sap_b1.accounting import Accounting
-from tieout.integrations.stampli_to_sap_b1.collecting import layouts_of, read_again
+from tieout.integrations.stampli_to_sap_b1.collecting import accounting_of, layouts_of, read_again
 from tieout.integrations.stampli_to_sap_b1.content import content_fingerprint
 from tieout.integrations.stampli_to_sap_b1.deciding import ENTRY, Circumstances, Place
 from tieout.integrations.stampli_to_sap_b1.drafts import EntryDraft, PartnerDraft
@@ -60,15 +60,6 @@ def entities_of(run: Run, config: StampliToSapB1) -> list[str]:
         ConfigurationInvalid: `conf` names an entity that there is not.
     """
     return [entity for entity in wanted(run, config.enabled_entities()) if entity in POSTED_ENTITIES]
-
-
-def accounting_of(run: Run, config: StampliToSapB1) -> Accounting:
-    """The mapping files.
-
-    Raises:
-        ConfigurationInvalid: one is wrong; says file, line and key.
-    """
-    return Accounting(include_folder() / "mappings" / run.integration, config)
 
 
 def begin(run: Run, config: StampliToSapB1, ledger: Ledger) -> list[str]:
@@ -118,10 +109,12 @@ def work_out(
 ) -> References:
     """What each record would become, into staging, and what SAP has that they refer to. Changes nothing elsewhere."""
     accounting = accounting_of(run, config)
-    latest = {entity: _latest(run, config, entity, staging) for entity in entities}
+    needed = Needed()
+    latest = {entity: _latest(run, config, entity, accounting, staging, needed) for entity in entities}
     references = References(local_currency=config.local_currency)
     if any(latest.values()):
-        references = read_references(client(), _needed(run, config, entities, accounting, ledger, staging), config)
+        _add_vendors_posted(run, ledger, needed)
+        references = read_references(client(), needed, config)
     write_bytes_atomically(staging / "references.json", [references.to_json()])
     for entity in entities:
         _prepare_entity(run, config, entity, accounting, references, latest[entity], staging)
@@ -136,30 +129,25 @@ def _read(run: Run, config: StampliToSapB1, entity: str, staging: Folder) -> Ite
         yield record, staged.repeated, staged.payload
 
 
-def _latest(run: Run, config: StampliToSapB1, entity: str, staging: Folder) -> dict[str, tuple[int, str]]:
-    """Source key → position and content of its last record in this run."""
-    return {
-        record.source_key: (position, content_fingerprint(record))
-        for position, (record, repeated, _) in enumerate(_read(run, config, entity, staging))
-        if not repeated
-    }
+def _latest(
+    run: Run, config: StampliToSapB1, entity: str, accounting: Accounting, staging: Folder, needed: Needed
+) -> dict[str, tuple[int, str]]:
+    """Source key → position and content of its last record in this run; notes what the records refer to in SAP."""
+    latest: dict[str, tuple[int, str]] = {}
+    for position, (record, repeated, _) in enumerate(_read(run, config, entity, staging)):
+        if not repeated:
+            latest[record.source_key] = (position, content_fingerprint(record))
+            accounting.need(record, needed)
+    return latest
 
 
-def _needed(
-    run: Run, config: StampliToSapB1, entities: Sequence[str], accounting: Accounting, ledger: Ledger, staging: Folder
-) -> Needed:
-    """What the records refer to in SAP."""
-    needed = Needed()
-    for entity in entities:
-        for record, repeated, _ in _read(run, config, entity, staging):
-            if not repeated:
-                accounting.need(record, needed)
+def _add_vendors_posted(run: Run, ledger: Ledger, needed: Needed) -> None:
+    """Codes of vendors that no record tells, as far as we made them ourselves."""
     unknown = sorted(needed.vendor_ids - set(needed.card_codes))
     for vendor, history in ledger.postings_of(run.scope("vendors"), unknown).items():
         posted = [posting.target_key for posting in history if posting.state == "done" and posting.target_key]
         if posted:
             needed.card_codes[vendor] = posted[-1]
-    return needed
 
 
 def _prepare_entity(
@@ -505,9 +493,8 @@ def _difference(posting: PostingRow, booked: Booked | None) -> str:
     if (posting.state == "cancelled") != (booked.reversal is not None):
         return "is cancelled there" if booked.reversal is not None else "is not cancelled there"
     partner = posting.identity.split("|", 1)[0]
-    nets = booked.entry.net_of(partner)
-    amounts = {abs(net) for net in nets.values()}
-    if posting.entity == "invoices" and posting.amount is not None and abs(posting.amount) not in amounts:
-        there = ", ".join(f"{currency or 'local'} {abs(net)}" for currency, net in nets.items()) or "nothing"
-        return f"has {there} on {partner}, not {posting.currency} {abs(posting.amount)}"
+    owed = {currency: -net for currency, net in booked.entry.net_of(partner).items()}
+    if posting.entity == "invoices" and posting.amount not in owed.values():
+        there = ", ".join(f"{currency or 'local'} {amount}" for currency, amount in owed.items()) or "nothing"
+        return f"says that {partner} is owed {there}, not {posting.currency} {posting.amount}"
     return ""
