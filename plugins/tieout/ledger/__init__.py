@@ -26,6 +26,7 @@ from tieout.ledger.rows import (
     Scope,
     SessionRow,
 )
+from tieout.ledger.summaries import HeldSummary
 from tieout.ledger.tally import Tally, Totals, decimal_text, totals_text
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "HeldDetail",
     "HeldDraft",
     "HeldRow",
+    "HeldSummary",
     "Lease",
     "Ledger",
     "PostingDraft",

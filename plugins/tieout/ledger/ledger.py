@@ -10,6 +10,7 @@ from tieout.ledger.postings import PostingStore
 from tieout.ledger.runs import RunStore
 from tieout.ledger.sequences import SequenceStore
 from tieout.ledger.sessions import CapabilityStore, SessionStore
+from tieout.ledger.summaries import SummaryStore
 from tieout.ledger.trace import TraceStore
 
 
@@ -24,6 +25,7 @@ class Ledger(
     CapabilityStore,
     EventStore,
     TraceStore,
+    SummaryStore,
 ):
     """The book of record: what was read, sent, posted, held, and how far; on SQLite or PostgreSQL.
 

@@ -198,6 +198,18 @@ def test_a_credit_counts_against_the_invoices(rehearsal: Rehearsal, negative: bo
     assert outcome.rows["invoices"].target_totals == {"EUR": owed} == {"EUR": invoice.total - abs(credit.total)}
 
 
+def test_an_invoice_over_nothing(rehearsal: Rehearsal) -> None:
+    """Its lines cancel one another, so the vendor gets no line."""
+    invoice = rehearsal.exports.invoice(lines=1, currency="EUR")
+    line = replace(invoice.lines[0], tax_code="")
+    taken_back = replace(line, number=2, amount=-line.amount, unit_price=-line.unit_price)
+    nothing = replace(invoice, lines=(line, taken_back), tax=Decimal(0), total=Decimal(0))
+    rehearsal.put("invoices", nothing)
+    outcome = rehearsal.go()
+    assert outcome.ties_out, outcome.verdicts
+    assert outcome.counts("invoices") == (1, 0, 0, 0)
+
+
 def test_an_entry_posted_the_wrong_way_round_is_seen(rehearsal: Rehearsal) -> None:
     credit = rehearsal.exports.invoice(lines=1, currency="EUR", credit=True)
     company = rehearsal.sandbox.company

@@ -7,19 +7,13 @@ what is written out is bounded, so ten thousand held records make a mail as shor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
-from decimal import Decimal
-from heapq import nlargest
 from html import escape
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, Select, literal_column, select
-
 from tieout.integrations.run import Run
-from tieout.ledger import HeldRow, Ledger, Tally, decimal_text
-from tieout.ledger.models import events, held
+from tieout.ledger import HeldRow, HeldSummary, Ledger, Tally, decimal_text
 
 LISTED = 20
 """Records written out in a list; the others are counted."""
@@ -27,9 +21,7 @@ LISTED = 20
 SENT = "digest sent"
 """The event that says which run has told what."""
 
-_ROWS_AT_A_TIME = 1_000
 _LONGEST_TEXT = 500
-_COLUMNS = [column for column in held.c if column.name != "payload"]
 _ONE = {"invoices": "Invoice", "vendors": "Vendor", "payments": "Payment", "purchase_orders": "Purchase order"}
 _STYLE = "border-bottom:1px solid #ccc;padding:6px 12px 6px 0;text-align:left;vertical-align:top"
 
@@ -44,21 +36,6 @@ class Digest:
     new: int
     still_open: int
     settled: int
-
-
-@dataclass
-class _Group:
-    """Held records of one kind.
-
-    Attributes:
-        tally: How many, and their money per currency.
-        oldest: Ids of those held longest.
-        largest: Ids of those with the largest amounts. Without exchange rates amounts compare as mere numbers.
-    """
-
-    tally: Tally = field(default_factory=Tally)
-    oldest: list[int] = field(default_factory=list)
-    largest: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -99,18 +76,17 @@ def compose(
     sent_before, sent_today = _sent(ledger, run, entities, today)
     if sent_before:
         return None
-    with ledger._reading() as connection:
-        is_open = (*_of(run, entities), held.c.status == literal_column("'held'"))
-        new = _group(connection, _figures(*is_open, held.c.first_run_id == run.run_id))
-        old = _group(connection, _figures(*is_open, held.c.first_run_id != run.run_id))
-        settled = _group(connection, _settled_figures(run, entities))
-        if not new.tally.count and not settled.tally.count and (not old.tally.count or sent_today):
-            return None
-        listings = [
-            *_list(connection, "Newly held", new, new.largest),
-            *_list_old(connection, old),
-            *_list(connection, "Settled by this run", settled, settled.largest),
-        ]
+    of_run = (run.integration, run.instance, entities, run.run_id)
+    new = ledger.summarize_held(*of_run, "new", LISTED)
+    old = ledger.summarize_held(*of_run, "old", LISTED)
+    settled = ledger.summarize_held(*of_run, "settled", LISTED)
+    if not new.tally.count and not settled.tally.count and (not old.tally.count or sent_today):
+        return None
+    listings = [
+        *_list(ledger, "Newly held", new, new.largest),
+        *_list_old(ledger, old),
+        *_list(ledger, "Settled by this run", settled, settled.largest),
+    ]
     return _write(run, new.tally, old.tally, settled.tally, listings, base_url, zone)
 
 
@@ -133,76 +109,27 @@ def _sent(ledger: Ledger, run: Run, entities: Sequence[str], today: datetime) ->
     """Whether this run, as it was last begun, was told already, and whether any run was told today."""
     begun = [row.started_at for entity in entities if (row := ledger.get_run(run.key(entity))) is not None]
     since = max(begun, default=datetime.min.replace(tzinfo=UTC))
-    query = select(events.c.run_id, events.c.at).where(
-        events.c.integration == run.integration,
-        events.c.instance == run.instance,
-        events.c.entity == "",
-        events.c.what == SENT,
-        events.c.at >= min(since, today.astimezone(UTC)),
-    )
-    with ledger._reading() as connection:
-        found = connection.execute(query).all()
-    return any(row.run_id == run.run_id and row.at >= since for row in found), any(row.at >= today for row in found)
+    told = ledger.noted(run.integration, run.instance, SENT, min(since, today.astimezone(UTC)))
+    return any(run_id == run.run_id and at >= since for run_id, at in told), any(at >= today for _, at in told)
 
 
-def _of(run: Run, entities: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
-    return (held.c.integration == run.integration, held.c.instance == run.instance, held.c.entity.in_(entities))
-
-
-def _figures(*conditions: ColumnElement[bool]) -> Select[Any]:
-    return select(held.c.id, held.c.currency, held.c.amount).where(*conditions).order_by(held.c.id)
-
-
-def _settled_figures(run: Run, entities: Sequence[str]) -> Select[Any]:
-    # Found by the run's events: the settled records of all times are many, those of a run have an index.
-    by_this_run = (
-        events.c.integration == run.integration,
-        events.c.instance == run.instance,
-        events.c.entity.in_(entities),
-        events.c.run_id == run.run_id,
-        events.c.what == "settled",
-    )
-    return _figures(*by_this_run).join(events, events.c.held_id == held.c.id)
-
-
-def _group(connection: Connection, figures: Select[Any]) -> _Group:
-    """Count, sum and choose in one pass."""
-    group = _Group()
-
-    def passed() -> Iterator[tuple[Decimal, int]]:
-        for row in connection.execute(figures.execution_options(yield_per=_ROWS_AT_A_TIME)):
-            group.tally.add_record(row.currency, row.amount)
-            if len(group.oldest) < LISTED:
-                group.oldest.append(row.id)
-            yield abs(row.amount or Decimal(0)), -row.id
-
-    group.largest = [-minus_id for _, minus_id in nlargest(LISTED, passed())]
-    return group
-
-
-def _list(connection: Connection, title: str, group: _Group, ids: Sequence[int]) -> list[_Listing]:
+def _list(ledger: Ledger, title: str, group: HeldSummary, ids: Sequence[int]) -> list[_Listing]:
     if not group.tally.count:
         return []
-    return [_Listing(f"{title}: {_worth(group.tally)}", _rows(connection, ids), group.tally.count - len(ids))]
+    return [_Listing(f"{title}: {_worth(group.tally)}", ledger.held_rows(ids), group.tally.count - len(ids))]
 
 
-def _list_old(connection: Connection, group: _Group) -> list[_Listing]:
+def _list_old(ledger: Ledger, group: HeldSummary) -> list[_Listing]:
     """All of them where they are few; else those held longest, then the largest of the others."""
     title = "Still open since earlier runs"
     if group.tally.count <= LISTED:
-        return _list(connection, title, group, group.oldest)
+        return _list(ledger, title, group, group.oldest)
     largest = [held_id for held_id in group.largest if held_id not in group.oldest]
     rest = group.tally.count - len(group.oldest) - len(largest)
-    listings = [_Listing(f"{title}: {_worth(group.tally)}. The oldest", _rows(connection, group.oldest))]
+    listings = [_Listing(f"{title}: {_worth(group.tally)}. The oldest", ledger.held_rows(group.oldest))]
     if not largest:
         return [_Listing(listings[0].heading, listings[0].rows, rest)]
-    return [*listings, _Listing("Still open: the largest amounts among the others", _rows(connection, largest), rest)]
-
-
-def _rows(connection: Connection, ids: Sequence[int]) -> list[HeldRow]:
-    """The records of these ids, in the ids' order, without payloads."""
-    found = {row.id: HeldRow(**row._mapping) for row in connection.execute(select(*_COLUMNS).where(held.c.id.in_(ids)))}
-    return [found[held_id] for held_id in ids if held_id in found]
+    return [*listings, _Listing("Still open: the largest amounts among the others", ledger.held_rows(largest), rest)]
 
 
 # --- writing

@@ -494,7 +494,8 @@ def _difference(posting: PostingRow, booked: Booked | None) -> str:
         return "is cancelled there" if booked.reversal is not None else "is not cancelled there"
     partner = posting.identity.split("|", 1)[0]
     owed = {currency: -net for currency, net in booked.entry.net_of(partner).items()}
-    if posting.entity == "invoices" and posting.amount not in owed.values():
+    # An invoice over nothing leaves nothing on its vendor.
+    if posting.entity == "invoices" and posting.amount not in (owed or {"": Decimal(0)}).values():
         there = ", ".join(f"{currency or 'local'} {amount}" for currency, amount in owed.items()) or "nothing"
         return f"says that {partner} is owed {there}, not {posting.currency} {posting.amount}"
     return ""
