@@ -46,6 +46,14 @@ def spread(seconds: Sequence[float]) -> Row:
     return {"median s": round(statistics.median(seconds), 2), "range s": f"{min(seconds):.2f}-{max(seconds):.2f}"}
 
 
+def peak_mib() -> int:
+    """The most memory that this process ever had."""
+    # `ru_maxrss` will not do: a new program inherits its parent's there, and never shows less.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    return round(kib / 1024)
+
+
 def ratio(seconds: Mapping[str, Sequence[float]], name: str, base: str) -> float:
     """How many times as long as `base` the way `name` takes: the median of the rounds' own ratios."""
     return statistics.median(other / own for other, own in zip(seconds[name], seconds[base], strict=True))

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.measure import Row, progress
+from benchmarks.measure import Row, peak_mib, progress
 
 TITLE = "Memory"
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,14 +96,8 @@ def child(total: int, folder: Path) -> Row:
         "staged MB": round(manifest.bytes / 1e6),
         "CSV MB": round(outcome.bytes / 1e6),
         "seconds": round(time.perf_counter() - start, 1),
-        "peak MiB": round(_peak_kib() / 1024),
+        "peak MiB": peak_mib(),
     }
-
-
-def _peak_kib() -> int:
-    # `ru_maxrss` will not do: a new program inherits its parent's there, and never shows less.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 def _in_child(total: int) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from tieout.systems.sap_b1.settings import SapB1Settings
 INTEGRATION = "stampli_to_sap_b1"
 
 Connections = Mapping[str, Mapping[str, Any]]
+After = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,20 @@ def _sftp_target(connections: Connections) -> SftpTarget:
     )
 
 
-def carry_out(connections: Connections, invoices: int, folder: Path, *, streams: int) -> tuple[Seconds, list[bytes]]:
-    """One run from the folder into the books, with a new ledger in SQLite; its times, and the bodies that it posted.
+def carry_out(
+    connections: Connections, invoices: int, folder: Path, *, streams: int, after: After = lambda step: None
+) -> tuple[Seconds, list[bytes]]:
+    """One run from the folder into the books, with a new ledger in SQLite.
+
+    Args:
+        connections: Where Stampli's folder and SAP are.
+        invoices: How many there are to post.
+        folder: Staging and the ledger.
+        streams: Requests under way at once.
+        after: Called with the name of each step when it is over.
+
+    Returns:
+        Its times, and the bodies that it posted.
 
     Raises:
         AssertionError: not every invoice was posted, or SAP has not just as many more entries.
@@ -73,7 +86,7 @@ def carry_out(connections: Connections, invoices: int, folder: Path, *, streams:
     run = Run(INTEGRATION, "default", "benchmark", "incremental", None, None, datetime.now(UTC))
     with Ledger.open(f"sqlite:///{folder / 'ledger.db'}", migrate=True) as ledger, sap_session(connections) as client:
         before = client.count("JournalEntries")
-        seconds = _timed_steps(run, config, ledger, folder, connections, client)
+        seconds = _timed_steps(run, config, ledger, folder, connections, client, after)
         row = next(row for row in ledger.runs(Filters(entity="invoices")))
         entries = client.count("JournalEntries") - before
         if (row.posted, row.held, row.duplicate, row.excluded, entries) != (invoices, 0, 0, 0, invoices):
@@ -84,22 +97,31 @@ def carry_out(connections: Connections, invoices: int, folder: Path, *, streams:
 
 
 def _timed_steps(
-    run: Run, config: StampliToSapB1, ledger: Ledger, staging: Path, connections: Connections, client: SapB1Client
+    run: Run,
+    config: StampliToSapB1,
+    ledger: Ledger,
+    staging: Path,
+    connections: Connections,
+    client: SapB1Client,
+    after: After,
 ) -> Seconds:
     entities = steps.begin(run, config, ledger)
     with SftpSession(_sftp_target(connections)) as session:
         seen = session.list_folder(config.collect.folder)
-
-    def work_out() -> dict[str, Any]:
-        steps.prepare(run, config, entities, ledger, staging, lambda: client)
-        return steps.check_quality(run, entities, ledger, staging)
-
-    collecting, _ = timed(
-        lambda: collect(run, config, entities, ledger, staging, lambda: _sftp_target(connections), seen)
-    )
-    preparing, verdicts = timed(work_out)
     company = client.settings.company_db
-    posting, _ = timed(
-        lambda: steps.post(run, config, entities, verdicts, ledger, staging, lambda: client, company)
-    )
-    return Seconds(collecting, preparing, posting)
+    verdicts: dict[str, Any] = {}
+
+    def prepare() -> None:
+        steps.prepare(run, config, entities, ledger, staging, lambda: client)
+        verdicts.update(steps.check_quality(run, entities, ledger, staging))
+
+    works: dict[str, Callable[[], object]] = {
+        "collect": lambda: collect(run, config, entities, ledger, staging, lambda: _sftp_target(connections), seen),
+        "prepare": prepare,
+        "post": lambda: steps.post(run, config, entities, verdicts, ledger, staging, lambda: client, company),
+    }
+    seconds = {}
+    for name, work in works.items():
+        seconds[name] = timed(work)[0]
+        after(name)
+    return Seconds(**seconds)

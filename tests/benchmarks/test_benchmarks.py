@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks import mapping_bench
+from benchmarks import mapping_bench, posting_bench, posting_memory_bench, stampli_run, stampli_sandbox
 from benchmarks.__main__ import NAMES, main
 from benchmarks.measure import ratio, table
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def _children_find_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m benchmarks` sets this for the processes that it starts."""
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'plugins'}{os.pathsep}{ROOT}")
 
 
 def test_quick_mapping_prints_its_table_and_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +38,40 @@ def test_the_ways_write_the_same_lines() -> None:
 
     assert len(set(sizes.values())) == 1, sizes
     assert mapping_bench.with_tieout(pages) > 0
+
+
+@pytest.mark.integration
+def test_both_ways_post_the_same_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    _children_find_us(monkeypatch)
+
+    seconds, bodies = posting_bench.with_tieout(6, streams=4, latency_ms=0)
+
+    assert min(seconds.collect, seconds.prepare, seconds.post) > 0
+    assert len(set(bodies)) == 6
+    assert posting_bench.with_requests(bodies, 6, latency_ms=0) > 0
+
+
+@pytest.mark.integration
+def test_a_run_that_does_not_post_every_invoice_is_no_measurement(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _children_find_us(monkeypatch)
+
+    with (
+        stampli_sandbox.running(3, 0) as connections,
+        pytest.raises(AssertionError, match="All 4 invoices must be posted, each once: 3 entries"),
+    ):
+        stampli_run.carry_out(connections, 4, tmp_path, streams=1)
+
+
+@pytest.mark.integration
+def test_memory_is_reported_by_the_end_of_each_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _children_find_us(monkeypatch)
+
+    row = posting_memory_bench.child(3, tmp_path)
+
+    peaks = [row[f"peak MiB after {step}"] for step in ("collect", "prepare", "post")]
+    assert 0 < peaks[0] <= peaks[1] <= peaks[2]
 
 
 def test_the_page_has_a_place_for_each_measurement() -> None:

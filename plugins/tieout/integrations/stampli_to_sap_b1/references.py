@@ -10,6 +10,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property, partial
@@ -31,6 +32,7 @@ ETAG = "etag"
 _YES = "tYES"
 _BOM = b"\xef\xbb\xbf"
 _QUOTED = re.compile(r"'([^']+)'")
+_SIDE_BY_SIDE = 4
 _NO_RATE_CODES = frozenset({"-4006"})
 _NO_SUCH_FUNCTION = frozenset({"-1002", "200"})
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -417,21 +419,33 @@ def _tax_id_holders(
 def _rates(
     client: ServiceLayer, wanted: Iterable[tuple[str, str]], local_currency: str
 ) -> tuple[dict[str, Decimal | None], tuple[str, ...]]:
+    """SAP tells one rate at a time, so a few are asked for side by side, after the first has shown that it does."""
+    asked = [each for each in sorted(wanted) if each[0] != local_currency and is_currency(each[0])]
     rates: dict[str, Decimal | None] = {}
     missing = []
-    for currency, day in sorted(wanted):
-        if currency == local_currency or not is_currency(currency):
-            continue
-        try:
-            rates[_rate_key(currency, day)] = _rate(client, currency, day)
-        except SapError as error:
-            if _says_no_rate(error):
-                missing.append(_rate_key(currency, day))
-                continue
-            log.info("SAP does not tell exchange rates (%s); it computes local amounts itself", error)
-            if error.status == 404 or error.code in _NO_SUCH_FUNCTION:
-                break
+    answers = list(map(partial(_rate_or_refusal, client), asked[:1]))
+    if answers and not _no_such_function(answers[0]):
+        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="rates") as pool:
+            answers += pool.map(partial(_rate_or_refusal, client), asked[1:])
+    for (currency, day), answer in zip(asked, answers, strict=False):
+        if not isinstance(answer, SapError):
+            rates[_rate_key(currency, day)] = answer
+        elif _says_no_rate(answer):
+            missing.append(_rate_key(currency, day))
+        else:
+            log.info("SAP does not tell exchange rates (%s); it computes local amounts itself", answer)
     return rates, tuple(missing)
+
+
+def _rate_or_refusal(client: ServiceLayer, asked: tuple[str, str]) -> Decimal | SapError | None:
+    try:
+        return _rate(client, *asked)
+    except SapError as error:
+        return error
+
+
+def _no_such_function(answer: Decimal | SapError | None) -> bool:
+    return isinstance(answer, SapError) and (answer.status == 404 or answer.code in _NO_SUCH_FUNCTION)
 
 
 def _rate(client: ServiceLayer, currency: str, day: str) -> Decimal | None:

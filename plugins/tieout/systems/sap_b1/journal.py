@@ -19,6 +19,8 @@ from tieout.systems.sap_b1.client import SapB1Client
 from tieout.systems.sap_b1.errors import SapError
 
 _HEAD = "JdtNum,Number,Reference3"
+# Many keys are looked up for every batch; SAP's own balancer takes URLs of 8,190 bytes.
+_FILTER_LENGTH = 4_000
 _NEXT_LINKS = ("@odata.nextLink", "odata.nextLink")
 _DRAFTS_WITHOUT_DATE = "200"
 
@@ -164,7 +166,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _entries(client: SapB1Client, posting_keys: Sequence[str], select: str) -> Iterator[BookedEntry]:
-    for condition, keys in key_filters("Reference3", posting_keys):
+    for condition, keys in key_filters("Reference3", posting_keys, _FILTER_LENGTH):
         for entry in _walk(client, select, condition, None):
             if entry.posting_key in keys:
                 yield entry
