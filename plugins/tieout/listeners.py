@@ -28,8 +28,11 @@ def _note(dag_run: Any) -> None:
         text = note_for(dag_run.dag_id, dag_run.run_id)
         if text:
             dag_run.note = text
-    except Exception:
-        log.warning("The tie-out of %s %s could not be written into its note.", dag_run.dag_id, dag_run.run_id)
+    except Exception as error:
+        log.warning(
+            "The tie-out of %s %s could not be written into its note (%s: %s).",
+            dag_run.dag_id, dag_run.run_id, type(error).__name__, str(error).partition("\n")[0],
+        )  # fmt: skip
 
 
 def note_for(dag_id: str, run_id: str) -> str:

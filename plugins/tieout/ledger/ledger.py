@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tieout.ledger.codes import CodeStore
 from tieout.ledger.commit import CommitStore
 from tieout.ledger.events import EventStore
 from tieout.ledger.inbound import InboundStore
@@ -26,6 +27,7 @@ class Ledger(
     EventStore,
     TraceStore,
     SummaryStore,
+    CodeStore,
 ):
     """The book of record: what was read, sent, posted, held, and how far; on SQLite or PostgreSQL.
 

@@ -304,6 +304,16 @@ sequences = Table(
     Column("last_number", BigInteger, nullable=False),
 )
 
+# What another system calls a record of the source: learnt from records that did not have to be posted, too.
+codes = Table(
+    "codes",
+    metadata,
+    Column("scope_id", Identity64, ForeignKey("scopes.id"), primary_key=True),
+    Column("source_key", Text, primary_key=True),
+    Column("code", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 sessions = Table(
     "sessions",
     metadata,

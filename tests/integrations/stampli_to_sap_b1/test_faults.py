@@ -130,6 +130,31 @@ def test_an_approval_procedure(rehearsal: Rehearsal) -> None:
     assert rehearsal.go(mode="held_only").counts("invoices") == (1, 0, 0, 0)
 
 
+def test_a_draft_without_our_key_is_known_by_its_references(rehearsal: Rehearsal) -> None:
+    """Documents have no third reference; an entry made from such a draft may lack it as well."""
+    (invoice,) = rehearsal.invoices(1, lines=1)
+    company = rehearsal.sandbox.company
+    rehearsal.sandbox.faults.add("approval", times=1)
+    rehearsal.put("invoices", invoice)
+
+    def drop_the_key() -> None:
+        (draft,) = company.rows("Drafts")
+        company.update("Drafts", draft["DocEntry"], {"NumAtCard": None})
+
+    rehearsal.sandbox.faults.add("run", path="^Drafts", method="GET", action=drop_the_key)
+    assert rehearsal.go().ties_out
+    assert rehearsal.held("invoices") == {invoice.invoice_id: "AWAITING_APPROVAL"}
+    assert rehearsal.go().counts("invoices") == (0, 1, 0, 0)
+    (draft,) = company.rows("Drafts")
+    entry = company.approve_draft(draft["DocEntry"])
+    company.update("JournalEntries", entry["JdtNum"], {"Reference3": None})
+    outcome = rehearsal.go()
+    assert outcome.ties_out, outcome.verdicts
+    assert outcome.counts("invoices") == (1, 0, 0, 0)
+    assert len(company.rows("Drafts")) == 1
+    assert len(posted(rehearsal, invoice.invoice_id)) == 1
+
+
 def test_a_reference_that_sap_does_not_find_is_no_draft(rehearsal: Rehearsal) -> None:
     (invoice,) = rehearsal.invoices(1, lines=1)
     rehearsal.sandbox.faults.add("reject_posting", code=-2028, message="No matching records found (ODBC -2028)")

@@ -85,6 +85,7 @@ class Circumstances:
         on_change: What to do with a change after posting.
         replay: A person asked for held records to be tried again.
         partner: Whether SAP has a supplier, or will not have it because its record is held.
+        changes: What an entry that was posted would look like otherwise, in words; empty when it would be the same.
     """
 
     run_id: str
@@ -92,6 +93,7 @@ class Circumstances:
     on_change: Literal["hold", "repost"]
     replay: bool
     partner: Callable[[str], PartnerState]
+    changes: Callable[[PostingRow, EntryDraft], str]
 
 
 def decide(
@@ -175,14 +177,15 @@ def _entry(record: PreparedRecord, last: PostingRow | None, twins: Sequence[Twin
     draft = record.draft
     assert isinstance(draft, EntryDraft)
     if last is not None and last.state in STANDING:
-        same = last.fingerprint == record.content
+        changes = "" if last.fingerprint == record.content else now.changes(last, draft)
         if last.state == "awaiting_approval":
-            return Decision(Place.HELD, (_awaiting(draft, last) if same else _changed(draft, last),), standing=last)
-        if same:
+            reason = _changed(draft, last, changes) if changes else _awaiting(draft, last)
+            return Decision(Place.HELD, (reason,), standing=last)
+        if not changes:
             return Decision(Place.DUPLICATE, why=f"posted as journal entry {last.target_key}", standing=last)
         if now.on_change == "repost" and draft.approved:
             return _beyond(draft, Decision(Place.REPOST, revision=last.revision + 1, standing=last), now)
-        return Decision(Place.HELD, (_changed(draft, last),), standing=last)
+        return Decision(Place.HELD, (_changed(draft, last, changes),), standing=last)
     if not draft.approved:
         return Decision(Place.HELD, (_not_approved(draft),))
     if last is not None and last.state == "withdrawn" and not now.replay:
@@ -251,12 +254,11 @@ def _draft_of_void(draft: EntryDraft, last: PostingRow) -> HeldReason:
     )
 
 
-def _changed(draft: EntryDraft, last: PostingRow) -> HeldReason:
+def _changed(draft: EntryDraft, last: PostingRow, changes: str) -> HeldReason:
     where = f"journal entry {last.target_number or last.target_key}" if last.state == "done" else "a draft in SAP"
     return HeldReason(
         "CHANGED_AFTER_POSTING",
-        f"{_what(draft)} came again with other content after it was posted ({where}, {last.currency} {last.amount}; "
-        f"now {draft.currency} {draft.amount}).",
+        f"{_what(draft)} came again with other content after it was posted ({where}): {changes}.",
         "Correct the entry in SAP by hand and discard this record, or void the invoice in Stampli and approve it anew.",
     )
 

@@ -12,7 +12,13 @@ from tieout.integrations.stampli_to_sap_b1.partners import partner_changes
 from tieout.integrations.stampli_to_sap_b1.references import ETAG
 from tieout.ledger import PostingRow
 from tieout.systems.sap_b1.client import SapB1Client
-from tieout.systems.sap_b1.journal import find_booked, find_drafts, find_numbers, find_reversal
+from tieout.systems.sap_b1.journal import (
+    find_booked,
+    find_drafts,
+    find_numbers,
+    find_reversal,
+    find_without_key,
+)
 from tieout.systems.sap_b1.writing import Write, Written, entity_path
 
 _MOST_EDITS = 3
@@ -43,7 +49,7 @@ class EntryEffects:
         return written.key
 
     def look_up(self, postings: Sequence[PostingRow], *, drafts: bool) -> dict[int, Found]:
-        """By posting key among the journal entries, then among the drafts."""
+        """By posting key among the journal entries; then by the other references, and among the drafts."""
         by_key = {posting.posting_key: posting for posting in postings}
         booked = find_numbers(self._client, list(by_key))
         found = {by_key[key].id: Found("done", str(entry.jdt_num), entry.number) for key, entry in booked.items()}
@@ -51,8 +57,11 @@ class EntryEffects:
         if drafts and left:
             # SAP's days are the company's; one more on each side covers every time zone.
             earliest = min(posting.sent_at or datetime.now(UTC) for posting in postings) - timedelta(days=2)
-            for key, entry in find_drafts(self._client, left, earliest.date()).items():
-                found[by_key[key].id] = Found("awaiting_approval", entry)
+            references = {key: (by_key[key].label, by_key[key].source_key) for key in left}
+            for key, entry in find_without_key(self._client, references).items():
+                found[by_key[key].id] = Found("done", str(entry.jdt_num), entry.number)
+            for key, draft in find_drafts(self._client, references, earliest.date()).items():
+                found.setdefault(by_key[key].id, Found("awaiting_approval", draft))
         return found
 
     def reconsider(self, posting: PostingRow, written: Written) -> bool:

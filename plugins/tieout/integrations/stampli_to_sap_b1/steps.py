@@ -20,6 +20,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from tieout.config import StampliToSapB1
@@ -28,6 +29,7 @@ from tieout.integrations.expectations import judge_batch, suite_path, unfit
 from tieout.integrations.run import Run, wanted
 from tieout.integrations.stampli_to_sap_b1 import purchase_orders
 from tieout.integrations.stampli_to_sap_b1.accounting import Accounting
+from tieout.integrations.stampli_to_sap_b1.changes import changes
 from tieout.integrations.stampli_to_sap_b1.collecting import accounting_of, layouts_of, read_again
 from tieout.integrations.stampli_to_sap_b1.content import content_fingerprint
 from tieout.integrations.stampli_to_sap_b1.deciding import ENTRY, Circumstances, Place
@@ -35,12 +37,12 @@ from tieout.integrations.stampli_to_sap_b1.drafts import EntryDraft, PartnerDraf
 from tieout.integrations.stampli_to_sap_b1.entity_posting import EntityPosting, Outcome
 from tieout.integrations.stampli_to_sap_b1.judging import Judge, Judged, Partners
 from tieout.integrations.stampli_to_sap_b1.prepared import PreparedRecord
-from tieout.integrations.stampli_to_sap_b1.references import Needed, References, read_references
+from tieout.integrations.stampli_to_sap_b1.references import SUPPLIER, Needed, References, read_references
 from tieout.integrations.stampli_to_sap_b1.staged import Collected, read_staged
 from tieout.ledger import FileRow, Lease, Ledger, PostingRow, RunRow, Scope, Tally
 from tieout.staging import Folder, write_bytes_atomically
 from tieout.systems.sap_b1.client import SapB1Client
-from tieout.systems.sap_b1.journal import Booked, find_booked
+from tieout.systems.sap_b1.journal import Booked, find_booked, find_by_number
 from tieout.systems.stampli import Limits, SourceRecord
 
 POSTED_ENTITIES = ("vendors", "invoices", "payments")
@@ -100,6 +102,11 @@ def prepare(
         SourceUnavailable, CredentialsRejected, ContractBroken: as the client says.
     """
     references = work_out(run, config, entities, ledger, staging, client)
+    if not run.dry_run:
+        # A payment names its vendor by Stampli's id alone, and comes days after the invoice that tells SAP's code.
+        suppliers = {code for code, row in references.suppliers.items() if row.get("CardType") == SUPPLIER}
+        learnt = {vendor: code for vendor, code in references.card_codes.items() if code in suppliers}
+        ledger.remember_codes(run.scope("vendors"), learnt)
     partners = Partners(references, ledger, run)
     return {entity: _preview(run, config, entity, references, partners, ledger, staging) for entity in entities}
 
@@ -113,7 +120,7 @@ def work_out(
     latest = {entity: _latest(run, config, entity, accounting, staging, needed) for entity in entities}
     references = References(local_currency=config.local_currency)
     if any(latest.values()):
-        _add_vendors_posted(run, ledger, needed)
+        _add_vendors_known(run, ledger, needed)
         references = read_references(client(), needed, config)
     write_bytes_atomically(staging / "references.json", [references.to_json()])
     for entity in entities:
@@ -141,9 +148,10 @@ def _latest(
     return latest
 
 
-def _add_vendors_posted(run: Run, ledger: Ledger, needed: Needed) -> None:
-    """Codes of vendors that no record tells, as far as we made them ourselves."""
+def _add_vendors_known(run: Run, ledger: Ledger, needed: Needed) -> None:
+    """Codes of vendors that no record of this run tells: learnt by earlier runs, or given by us."""
     unknown = sorted(needed.vendor_ids - set(needed.card_codes))
+    needed.card_codes.update(ledger.codes(run.scope("vendors"), unknown))
     for vendor, history in ledger.postings_of(run.scope("vendors"), unknown).items():
         posted = [posting.target_key for posting in history if posting.state == "done" and posting.target_key]
         if posted:
@@ -270,6 +278,7 @@ def _circumstances(run: Run, config: StampliToSapB1, entity: str, ledger: Ledger
         on_change=config.posting.on_change,
         replay=run.mode == "held_only",
         partner=partners.state,
+        changes=partial(changes, ledger),
     )
 
 
@@ -384,8 +393,10 @@ def _commit(
         excluded=outcome.excluded,
         mapping_version=accounting_of(run, config).version,
     )
-    if collected is not None and collected.files:
-        ledger.inbound_states(collected.files, "settled")
+    rows = map(ledger.get_file, collected.files if collected is not None else ())
+    # One that another run has taken over meanwhile is that run's to settle.
+    mine = [row.id for row in rows if row is not None and (row.run_id, row.state) == (run.run_id, "collected")]
+    ledger.inbound_states(mine, "settled")
 
 
 # -- archive ----------------------------------------------------------------------------------------------------------
@@ -476,8 +487,12 @@ def _disagreements(run: Run, row: RunRow, ledger: Ledger, client: Client) -> Ite
 
 def _compare(postings: Sequence[PostingRow], client: Client) -> Iterator[str]:
     booked = find_booked(client(), [posting.posting_key for posting in postings])
+    # An entry that was approved as a draft may have lost its key on the way.
+    keyless = [int(each.target_key) for each in postings if each.posting_key not in booked and each.target_key]
+    numbered = find_by_number(client(), keyless) if keyless else {}
     for posting in postings:
-        problem = _difference(posting, booked.get(posting.posting_key))
+        entry = numbered.get(int(posting.target_key or 0))
+        problem = _difference(posting, booked.get(posting.posting_key) or (Booked(entry) if entry else None))
         if problem:
             yield f"{posting.label} ({posting.posting_key}) {problem}"
 

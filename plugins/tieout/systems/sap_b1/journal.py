@@ -7,7 +7,7 @@ which carries the same references in most builds; where it does not, its mirrore
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -35,6 +35,7 @@ class BookedEntry:
         jdt_num: Its key.
         number: The number that people see.
         posting_key: `Reference3`.
+        references: `Reference` and `Reference2`, where they were asked for.
         lines: Account or business partner, net amount (debit less credit) in local currency, foreign currency and net
             amount in it; sorted. Empty where lines were not asked for.
     """
@@ -43,6 +44,7 @@ class BookedEntry:
     number: str
     posting_key: str
     lines: tuple[Net, ...] = ()
+    references: tuple[str, str] = ("", "")
 
     def mirrors(self, other: BookedEntry) -> bool:
         """Whether this entry takes the other one back."""
@@ -117,17 +119,18 @@ def find_reversal(client: SapB1Client, booked: Booked, newer_than: int) -> Booke
     return None
 
 
-def find_drafts(client: SapB1Client, posting_keys: Iterable[str], since: date) -> dict[str, str]:
+def find_drafts(client: SapB1Client, wanted: Mapping[str, tuple[str, str]], since: date) -> dict[str, str]:
     """Posting key → `DocEntry` of the draft that an approval procedure made instead of the entry.
 
-    Which property of a draft carries the key differs between builds, so all of them are looked at.
+    Whether a draft carries the key, and in which property, differs between builds, so all texts are looked at; where
+    none is the key, both other references together tell.
 
     Args:
         client: Reads.
-        posting_keys: What to look for.
+        wanted: Posting key → the entry's `Reference` and `Reference2`.
         since: Drafts made on this day of the company's calendar or later.
     """
-    wanted = set(posting_keys)
+    by_references = {references: key for key, references in wanted.items()}
     try:
         rows = list(_draft_rows(client, {"$filter": f"CreationDate ge '{since.isoformat()}'", "$orderby": "DocEntry"}))
     except SapError:
@@ -137,10 +140,35 @@ def find_drafts(client: SapB1Client, posting_keys: Iterable[str], since: date) -
             return {}
     found: dict[str, str] = {}
     for row in rows:
-        for value in _texts(row):
-            if value in wanted:
-                found[value] = str(row.get("DocEntry", ""))
+        texts = set(_texts(row))
+        keys = texts & wanted.keys() or {key for both_, key in by_references.items() if texts.issuperset(both_)}
+        found.update(dict.fromkeys(keys, str(row.get("DocEntry", ""))))
     return found
+
+
+def find_without_key(client: SapB1Client, wanted: Mapping[str, tuple[str, str]]) -> dict[str, BookedEntry]:
+    """Posting key → the entry with its `Reference` and `Reference2` and no key of its own, with lines.
+
+    Such is an entry that was made from a draft by a build that does not keep `Reference3` in drafts.
+    """
+    by_references = {references: key for key, references in wanted.items()}
+    found: dict[str, BookedEntry] = {}
+    for condition, _ in key_filters("Reference2", sorted({second for _, second in wanted.values()}), _FILTER_LENGTH):
+        select = f"{_HEAD},Reference,Reference2,JournalEntryLines"
+        for entry in _walk(client, select, condition, None):
+            key = by_references.get(entry.references)
+            if key is not None and not entry.posting_key:
+                found.setdefault(key, entry)
+    return found
+
+
+def find_by_number(client: SapB1Client, jdt_nums: Iterable[int]) -> dict[int, BookedEntry]:
+    """Entries with their lines, by `JdtNum`."""
+    return {
+        entry.jdt_num: entry
+        for condition, _ in key_filters("JdtNum", sorted(jdt_nums), _FILTER_LENGTH)
+        for entry in _walk(client, f"{_HEAD},JournalEntryLines", condition, None)
+    }
 
 
 def _draft_rows(client: SapB1Client, params: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -203,7 +231,11 @@ def _entry(row: dict[str, Any]) -> BookedEntry:
     lines = sorted(_net(line) for line in row.get("JournalEntryLines") or ())
     number = row.get("Number")
     return BookedEntry(
-        int(row["JdtNum"]), "" if number is None else str(number), str(row.get("Reference3") or ""), tuple(lines)
+        jdt_num=int(row["JdtNum"]),
+        number="" if number is None else str(number),
+        posting_key=str(row.get("Reference3") or ""),
+        lines=tuple(lines),
+        references=(str(row.get("Reference") or ""), str(row.get("Reference2") or "")),
     )
 
 

@@ -1,4 +1,4 @@
-"""Postings, and the files that were collected from a source."""
+"""Postings, the files that were collected from a source, and codes that were learnt from them."""
 
 from __future__ import annotations
 
@@ -82,6 +82,15 @@ def upgrade() -> None:
         "ix_postings_settled_run", "postings", ["settled_run_id", "entity", "id"], "settled_run_id IS NOT NULL"
     )
     _partial_index("ix_postings_unsettled", "postings", scope, "state = 'sending'")
+    op.create_table(
+        "codes",
+        sa.Column("scope_id", IDENTITY, nullable=False),
+        sa.Column("source_key", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["scope_id"], ["scopes.id"], name="fk_codes_scope_id"),
+        sa.PrimaryKeyConstraint("scope_id", "source_key", name="pk_codes"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _partial_index(name: str, table: str, columns: list[str], where: str) -> None:
