@@ -163,7 +163,7 @@ class Collect(Strict):
     complete_when: Literal["stable", "trigger_file"] = "stable"
     trigger_suffix: str = ".done"
     settle_seconds: float = Field(default=5, ge=0, le=3600)
-    patience_seconds: float = Field(default=120, ge=0, le=86400)
+    patience_seconds: float = Field(default=30, ge=0, le=86400)
     wait_seconds: float = Field(default=0, ge=0, le=86400)
     max_file_bytes: int = Field(default=200_000_000, gt=0)
 
