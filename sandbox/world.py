@@ -28,6 +28,8 @@ from sandbox.sftp import SftpSandbox, SftpUser
 from sandbox.sftp_simulator import PeakfloSftpSimulator
 from sandbox.simulator import Simulator
 from sandbox.stampli.simulator import StampliSftpSimulator
+from sandbox.syspro.simulator import SIZES as SYSPRO_SIZES
+from sandbox.syspro.simulator import SysproSimulator
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,13 @@ REGISTRY: dict[str, Callable[[Options], Simulator]] = {
     "peakflo_sftp": lambda options: PeakfloSftpSimulator(options.folder / "peakflo", options.sftp_users),
     "stampli_sftp": lambda options: StampliSftpSimulator(
         options.folder / "stampli", lambda: options.companies[0], options.sftp_users
+    ),
+    "syspro": lambda options: SysproSimulator(
+        SYSPRO_SIZES.get(options.size) if isinstance(options.size, str) else None,
+        seed=options.seed,
+        planted=("unmatched_code",) if options.planted != Planted() else (),
+        clock=options.clock,
+        latency_ms=options.latency_ms,
     ),
 }
 """Name → how to make the simulator, in the order they start. A further outside system adds its own line."""
