@@ -26,14 +26,12 @@ from tests.formats.x12.data import (
     order_batch,
     text_of,
 )
-from tieout.formats.x12 import X12Profile
-from tieout.formats.x12.profile import BASIC
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 KEY_CHARACTERS = "ABCXYZ0189-./ abz#é*~\n"
 KEYS = st.text(KEY_CHARACTERS, max_size=38)
-GOOD_KEYS = st.text("ABCXYZ0189-./#", min_size=2, max_size=30)
+GOOD_KEYS = st.text("ABCXYZ0189-./", min_size=2, max_size=30)
 TEXTS = st.text(max_size=90)
 AMOUNTS = st.decimals(min_value=Decimal("-1e9"), max_value=Decimal("1e9"), places=6) | st.decimals(
     min_value=-10000, max_value=10000, places=2
@@ -113,18 +111,9 @@ def test_gl_lines_come_back(set_id: str, changes: dict[str, Any], data: st.DataO
             max_size=15,
         )
     )
-    profile = {"charset": "any", **changes} if "charset" not in changes else changes
-    rows = sorted_lines(
-        [
-            row
-            for row in rows
-            if set(row["cost_centre"] + row["account"]) <= (BASIC if "upper_case" in changes else {*"#"} | BASIC)
-        ]
-    )
-    if not rows:
-        return
+    rows = sorted_lines(rows)
     batch = gl_batch(rows)
-    options = {**profile, "hash_overflow": "omit"}
+    options = {**changes, "hash_overflow": "omit"}
     text = text_of(new_gl_writer(set_id, **options), batch)
     sizes = data.draw(st.lists(st.integers(0, 6), max_size=6))
     assert text_of(new_gl_writer(set_id, **options), *cut(batch, sizes)) == text
@@ -266,8 +255,3 @@ def test_offsets_point_at_each_line(encoding: str, rows: list[dict[str, Any]]) -
     for segments, row in zip(found, batch.to_pylist(), strict=True):
         assert segments.startswith(f"FIR*ZZ*{row['source']}*") and segments.count("~\n") == 2
         assert Decimal(segments.split("*")[3]) == abs(row["amount"])
-
-
-def test_profiles_differ() -> None:
-    """The profiles that the properties run with are what they are named for."""
-    assert {X12Profile.model_fields[name].default for name in ("charset", "encoding")} == {"extended", "ascii"}
