@@ -263,7 +263,8 @@ class Poster:
     ) -> list[PostingRow]:
         if not unknown:
             return []
-        absent = self._still_absent(list(unknown), effects, results=results, looked=True)
+        # The reply that was lost may have told of a draft.
+        absent = self._still_absent(list(unknown), effects, drafts=True, results=results, looked=True)
         self._settle([PostingResult(posting.id, "not_sent", message="not found in SAP") for posting in absent])
         return absent
 

@@ -130,6 +130,17 @@ def test_an_approval_procedure(rehearsal: Rehearsal) -> None:
     assert rehearsal.go(mode="held_only").counts("invoices") == (1, 0, 0, 0)
 
 
+def test_the_reply_that_tells_of_a_draft_is_lost(rehearsal: Rehearsal) -> None:
+    rehearsal.config = default_config(batch_size=1)
+    (invoice,) = rehearsal.invoices(1, lines=1)
+    rehearsal.sandbox.faults.add("approval", times=1)
+    rehearsal.sandbox.faults.add("reset_mid_body", path="^JournalEntries$", method="POST")
+    rehearsal.put("invoices", invoice)
+    assert rehearsal.go().ties_out
+    assert rehearsal.held("invoices") == {invoice.invoice_id: "AWAITING_APPROVAL"}
+    assert len(rehearsal.sandbox.company.rows("Drafts")) == 1
+
+
 def test_a_draft_without_our_key_is_known_by_its_references(rehearsal: Rehearsal) -> None:
     """Documents have no third reference; an entry made from such a draft may lack it as well."""
     (invoice,) = rehearsal.invoices(1, lines=1)
