@@ -38,7 +38,7 @@ def posting_key(*identity: str, kind: str, revision: int) -> str:
     26 characters of A-Z and 2-7, which every build of SAP keeps in `Reference3` (27 characters).
 
     >>> posting_key("default", "SBODEMO", "V100", "4711", "inv-1", kind="journal_entry", revision=1)
-    'TJ5B3CQC7TM3BWMOGDZBZWXOFE'
+    'TJSDKSJ6DFBJQSC2ADPBDHX2XM'
     """
     text = "\x1f".join((*identity, kind, str(revision)))
     digest = hashlib.sha256(text.encode()).digest()
@@ -121,8 +121,7 @@ class Poster:
         Raises:
             SourceUnavailable: nobody can tell now; nothing may be posted until somebody can.
         """
-        absent = self._still_absent(list(postings), effects, drafts=True)
-        self._settle([PostingResult(posting.id, "not_sent", message="not found in SAP") for posting in absent])
+        self._look_until_quiet(list(postings), effects, {})
 
     def post(self, postings: Sequence[PostingRow], effects: Effects) -> dict[int, PostingResult]:
         """Carry out the postings; id → what became of it.
@@ -142,11 +141,10 @@ class Poster:
             sent = self._round(todo, effects)
             results.update(sent.results)
             lasting += sent.timed_out
-            left = self._absent_after_all(sent.unknown, effects, results)
+            left = self._look_until_quiet(sent.unknown, effects, results, looked=True)
             stalled = 0 if len(left) < len(todo) else stalled + 1
             todo = left
         if lasting or todo:
-            self._settle([PostingResult(posting.id, "not_sent", message="not found in SAP") for posting in todo])
             count = len(lasting) + len(todo)
             raise SourceUnavailable(
                 f"SAP Business One gave no reply to {count} of {len(postings)} postings of {self._key.entity}, and has "
@@ -258,37 +256,32 @@ class Poster:
         if outcome.unknown or outcome.timed_out:
             log.info("No reply for %s of %s postings; they are looked up.", len(unknown) - len(found), len(unknown))
 
-    def _absent_after_all(
-        self, unknown: Sequence[PostingRow], effects: Effects, results: dict[int, PostingResult]
-    ) -> list[PostingRow]:
-        if not unknown:
-            return []
-        # The reply that was lost may have told of a draft.
-        absent = self._still_absent(list(unknown), effects, drafts=True, results=results, looked=True)
-        self._settle([PostingResult(posting.id, "not_sent", message="not found in SAP") for posting in absent])
-        return absent
-
-    def _still_absent(
+    def _look_until_quiet(
         self,
         postings: list[PostingRow],
         effects: Effects,
+        results: dict[int, PostingResult],
         *,
-        drafts: bool = False,
-        results: dict[int, PostingResult] | None = None,
         looked: bool = False,
     ) -> list[PostingRow]:
-        """Those that the target does not have, and does not get either: two looks in a row find nothing new.
+        """Settle postings of unknown effect: those that two looks in a row do not find are not sent, and returned.
 
-        A server whose reply was lost may still be at work on the request.
+        A server whose reply was lost may still be at work on the request; the reply may also have told of a draft.
+
+        Args:
+            postings: Of unknown effect.
+            effects: How to look.
+            results: What is found goes in here.
+            looked: The first look was just taken.
         """
-        into = results if results is not None else {}
         quiet = 1 if looked else 0
         while postings and quiet < 2:
             if quiet:
                 self._sleep(self._options.settle_seconds)
-            found = self._look(postings, effects, into, drafts=drafts)
+            found = self._look(postings, effects, results, drafts=True)
             postings = [posting for posting in postings if posting.id not in found]
             quiet = quiet + 1 if not found or not quiet else 1
+        self._settle([PostingResult(posting.id, "not_sent", message="not found in SAP") for posting in postings])
         return postings
 
     def _look(

@@ -179,7 +179,7 @@ def _entry(record: PreparedRecord, last: PostingRow | None, twins: Sequence[Twin
     if last is not None and last.state in STANDING:
         changes = "" if last.fingerprint == record.content else now.changes(last, draft)
         if last.state == "awaiting_approval":
-            reason = _changed(draft, last, changes) if changes else _awaiting(draft, last)
+            reason = _changed(draft, last, changes) if changes else awaiting(_what(draft), last.target_key)
             return Decision(Place.HELD, (reason,), standing=last)
         if not changes:
             return Decision(Place.DUPLICATE, why=f"posted as journal entry {last.target_key}", standing=last)
@@ -229,10 +229,11 @@ def _no_vendor(draft: EntryDraft, state: PartnerState) -> HeldReason:
     )
 
 
-def _awaiting(draft: EntryDraft, last: PostingRow) -> HeldReason:
+def awaiting(what: str, draft_key: str | None) -> HeldReason:
+    """An approval procedure in SAP made a draft instead of the entry."""
     return HeldReason(
         "AWAITING_APPROVAL",
-        f"{_what(draft)} waits in SAP for an approval (draft {last.target_key}).",
+        f"{what} waits in SAP for an approval (draft {draft_key}).",
         "Approve or reject the draft in SAP (Administration > Approval Procedures > Approval Status Report).",
     )
 

@@ -14,7 +14,15 @@ from typing import Any
 from tieout.config import StampliToSapB1
 from tieout.integrations.posting import Poster, posting_key
 from tieout.integrations.run import Run
-from tieout.integrations.stampli_to_sap_b1.deciding import CANCELLATION, ENTRY, PARTNER, Circumstances, Decision, Place
+from tieout.integrations.stampli_to_sap_b1.deciding import (
+    CANCELLATION,
+    ENTRY,
+    PARTNER,
+    Circumstances,
+    Decision,
+    Place,
+    awaiting,
+)
 from tieout.integrations.stampli_to_sap_b1.drafts import EntryDraft, PartnerDraft, to_json
 from tieout.integrations.stampli_to_sap_b1.effects import CancelEffects, EntryEffects, PartnerEffects
 from tieout.integrations.stampli_to_sap_b1.judging import Judge, Judged, Partners
@@ -327,12 +335,7 @@ class EntityPosting:
                     refusal.reason_code, refusal.sentence, refusal.fix_hint, refusal.owner
                 )
             elif result.state == "awaiting_approval":
-                reasons[posting.source_key] = HeldReason(
-                    "AWAITING_APPROVAL",
-                    f"{posting.label} waits in SAP for an approval (draft {result.target_key}).",
-                    "Approve or reject the draft in SAP (Administration > Approval Procedures > Approval Status "
-                    "Report).",
-                )
+                reasons[posting.source_key] = awaiting(posting.label, result.target_key)
         return reasons
 
     def _poster(self) -> Poster:

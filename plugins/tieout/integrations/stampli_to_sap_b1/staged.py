@@ -1,6 +1,6 @@
 """The records of a run in staging: each with its original bytes, which alone are enough to read it again.
 
-<entity>/collected/part-*.parquet   the records in the order they were collected, held ones that are tried again last
+<entity>/collected/records.parquet  the records in the order they were collected, held ones that are tried again last
 <entity>/collected/collected.json   counts, money and files
 """
 
