@@ -12,7 +12,7 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
-NAMES = ("extraction", "mapping", "delivery", "memory", "posting", "posting_memory", "airflow")
+NAMES = ("extraction", "mapping", "delivery", "memory", "posting", "posting_memory", "close", "airflow")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.plugins_manager import AirflowPlugin
 
 from tieout import listeners
+from tieout.operators.close_timetable import CloseTimetable
 
 
 class TieoutPlugin(AirflowPlugin):
@@ -12,3 +13,4 @@ class TieoutPlugin(AirflowPlugin):
 
     name = "tieout"
     listeners = [listeners]  # noqa: RUF012 - the form that Airflow asks for
+    timetables = [CloseTimetable]  # noqa: RUF012

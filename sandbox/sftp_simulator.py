@@ -12,7 +12,7 @@ from sandbox.simulator import NotHandled
 
 
 class SftpSimulator:
-    """An SFTP server over a folder; a subclass gives its name, after which the connection is called.
+    """An SFTP server over a folder; a subclass gives its name, after which the connection is called unless it says so.
 
     Args:
         root: The folder that clients see as `/`.
@@ -20,6 +20,7 @@ class SftpSimulator:
     """
 
     name: str
+    connection: str | None = None
 
     def __init__(self, root: Path, users: tuple[SftpUser, ...] = ()) -> None:
         self.server = SftpSandbox(root, list(users) or None)
@@ -33,13 +34,13 @@ class SftpSimulator:
         self.server.stop()
 
     def environment(self) -> dict[str, str]:
-        """`AIRFLOW_CONN_<NAME>`, host key pinned."""
+        """`AIRFLOW_CONN_<CONNECTION>`, host key pinned."""
         user = next(iter(self.server.users.values()))
         connection = {
             "conn_type": "sftp", "host": self.server.host, "port": self.server.port, "login": user.name,
             "password": user.password, "extra": {"host_key": self.server.host_key},
         }  # fmt: skip
-        return {f"AIRFLOW_CONN_{self.name.upper()}": json.dumps(connection)}
+        return {f"AIRFLOW_CONN_{(self.connection or self.name).upper()}": json.dumps(connection)}
 
     def state(self) -> dict[str, Any]:
         """Log-ins, bytes and faults."""

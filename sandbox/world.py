@@ -13,12 +13,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from sandbox.clock import SandboxClock
 from sandbox.control import ControlApi
+from sandbox.legacy_erp import LegacyErpSimulator
 from sandbox.peakflo import PeakfloInbox
 from sandbox.sap_b1.company import Company
 from sandbox.sap_b1.data import DEFECTS, Planted, Sizes, generate_company
@@ -28,6 +29,7 @@ from sandbox.sftp import SftpSandbox, SftpUser
 from sandbox.sftp_simulator import PeakfloSftpSimulator
 from sandbox.simulator import Simulator
 from sandbox.stampli.simulator import StampliSftpSimulator
+from sandbox.syspro.books import BookSizes
 from sandbox.syspro.simulator import SIZES as SYSPRO_SIZES
 from sandbox.syspro.simulator import SysproSimulator
 
@@ -60,6 +62,12 @@ class Options:
         )  # fmt: skip
 
 
+def _syspro_sizes(options: Options) -> BookSizes:
+    """By the sandbox's size; the second of the two years is the clock's, so that there is always a closed period."""
+    sizes = SYSPRO_SIZES.get(options.size, BookSizes()) if isinstance(options.size, str) else BookSizes()
+    return replace(sizes, first_year=max(sizes.first_year, options.clock.now().year - 1))
+
+
 REGISTRY: dict[str, Callable[[Options], Simulator]] = {
     "sap_b1": lambda options: SapB1Simulator(list(options.companies), latency_ms=options.latency_ms),
     "peakflo": lambda options: PeakfloInbox(
@@ -70,11 +78,14 @@ REGISTRY: dict[str, Callable[[Options], Simulator]] = {
         options.folder / "stampli", lambda: options.companies[0], options.sftp_users
     ),
     "syspro": lambda options: SysproSimulator(
-        SYSPRO_SIZES.get(options.size) if isinstance(options.size, str) else None,
+        _syspro_sizes(options),
         seed=options.seed,
         planted=("unmatched_code",) if options.planted != Planted() else (),
         clock=options.clock,
         latency_ms=options.latency_ms,
+    ),
+    "legacy_erp": lambda options: LegacyErpSimulator(
+        options.folder / "legacy_erp", options.sftp_users, now=options.clock.now, poll_seconds=options.poll_seconds
     ),
 }
 """Name → how to make the simulator, in the order they start. A further outside system adds its own line."""
@@ -200,4 +211,18 @@ class Sandbox:
         """Stampli's side: `drop`, `mixed_drop()`, and its SFTP server as `server`."""
         simulator = self.simulators["stampli_sftp"]
         assert isinstance(simulator, StampliSftpSimulator)
+        return simulator
+
+    @property
+    def syspro(self) -> SysproSimulator:
+        """SYSPRO: `books`, and its HTTP server as `server`."""
+        simulator = self.simulators["syspro"]
+        assert isinstance(simulator, SysproSimulator)
+        return simulator
+
+    @property
+    def legacy_erp(self) -> LegacyErpSimulator:
+        """The legacy ERP: `inbox`, and its SFTP server as `server`."""
+        simulator = self.simulators["legacy_erp"]
+        assert isinstance(simulator, LegacyErpSimulator)
         return simulator

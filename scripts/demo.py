@@ -2,8 +2,10 @@
 
 SAP Business One → Peakflo runs twice: the scheduler's first run takes everything, then some records change in SAP and a
 second run must deliver exactly those. Stampli → SAP Business One posts a day's exports while replies get lost, holds an
-invoice of a locked period, and posts it once the period is open. The exit status is 0 only if every run ties out,
-Peakflo took what was sent, and SAP's journal has each entry once.
+invoice of a locked period, and posts it once the period is open. SYSPRO → legacy ERP sends the period that closed last,
+then a late posting in a supplementary file, and the same documents to a partner that takes X12. The exit status is 0
+only if every run ties out, Peakflo took what was sent, SAP's journal has each entry once, and the legacy ERP comes to
+the figures of SYSPRO's books.
 """
 
 from __future__ import annotations
@@ -13,16 +15,26 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 
 from airflow_services import ROOT, AirflowError, AirflowServices
 from sandbox.sap_b1.scenario import second_day
 from sandbox.stampli import CsvStyle, DropSizes, differences, export_file, text_record
 from sandbox.stampli.truth import ExpectedEntry
 from sandbox.world import Sandbox
-from tieout.ledger import Filters, Ledger, RunRow, totals_text
+from tieout.calendars import Period, load_calendar
+from tieout.ledger import FileRow, Filters, Ledger, RunRow, totals_text
 
 HOME = ROOT / ".airflow" / "demo"
 STARTED = time.monotonic()
+X12_PARTNER = """acknowledgements: {folder: /outbound/acks}
+entities:
+  gl_postings: {format: x12, prefix: GL, gl_set: "821"}
+  invoices: {format: x12, prefix: INV}
+  purchase_orders: {format: x12, prefix: PO}
+  items: {format: x12, prefix: ITEM}
+"""
 
 
 class DemoFailed(Exception):
@@ -38,10 +50,11 @@ def main() -> int:
     """Run the demo; returns the process's exit status."""
     shutil.rmtree(HOME, ignore_errors=True)
     try:
-        say("Starting the sandbox: SAP Business One, Peakflo's inbox, Stampli's folder and their SFTP servers …")
+        say("Starting the sandbox: SAP Business One, SYSPRO, Peakflo, Stampli, a legacy ERP and their SFTP servers …")
         with Sandbox(size="demo", planted=True, folder=HOME / "sandbox") as sandbox:
             say("Starting Airflow: scheduler, DAG processor, triggerer, API server …")
-            with AirflowServices(HOME, sandbox.env) as airflow:
+            include = include_with_x12(HOME / "include")
+            with AirflowServices(HOME, {**sandbox.env, "TIEOUT_INCLUDE": str(include)}) as airflow:
                 airflow.wait_healthy()
                 say(f"Airflow is up at {airflow.url}.")
                 demonstrate(airflow, sandbox)
@@ -52,10 +65,20 @@ def main() -> int:
     return 0
 
 
+def include_with_x12(folder: Path) -> Path:
+    """The project's configuration, with one instance more: a partner that takes X12, and no CSV."""
+    shutil.copytree(ROOT / "include", folder)
+    default = folder / "integrations" / "syspro_to_legacy_erp" / "default.yaml"
+    head, _, _ = default.read_text(encoding="utf-8").partition("entities:\n")
+    default.with_name("x12.yaml").write_text(f"schedule: null\n{head}{X12_PARTNER}", encoding="utf-8")
+    return folder
+
+
 def demonstrate(airflow: AirflowServices, sandbox: Sandbox) -> None:
     """Every integration, each run with its proof."""
     sap_b1_to_peakflo(airflow, sandbox)
     stampli_to_sap_b1(airflow, sandbox)
+    syspro_to_legacy_erp(airflow, sandbox)
 
 
 def sap_b1_to_peakflo(airflow: AirflowServices, sandbox: Sandbox) -> None:
@@ -101,6 +124,82 @@ def stampli_to_sap_b1(airflow: AirflowServices, sandbox: Sandbox) -> None:
     say(f"{period} is opened again …")
     show_run("Third run, just that one", finish(airflow, dag_id, airflow.trigger(dag_id)))
     expect_journal(sandbox, {**scenario.entries, late.invoice_id: scenario.exports.entry(late)})
+
+
+def syspro_to_legacy_erp(airflow: AirflowServices, sandbox: Sandbox) -> None:
+    """The period closed last; a late posting, in a file of its own; the period before as X12, with its answers."""
+    dag_id = "syspro_to_legacy_erp"
+    period, before = closed_periods()
+    say(f"{dag_id}: unpaused, so the scheduler makes its first run: {period.label}, the period that closed last …")
+    airflow.wait_dag(dag_id)
+    airflow.unpause(dag_id)
+    first = finish(airflow, dag_id, first_run(airflow, dag_id))
+    show_run("First run, the period's postings and all documents", first)
+    show_files(first)
+    expect_legacy_erp(sandbox, period)
+
+    journal = sandbox.syspro.books.post_journal(
+        period.year, period.number, [("4000-20-100", "1250.00"), ("1100-10-000", "-1250.00")]
+    )
+    say(f"Somebody posts journal {journal} into {period.label}, which has been sent …")
+    second = finish(airflow, dag_id, airflow.trigger(dag_id))
+    show_run("Second run, just the late journal, in a supplementary file", second)
+    show_files(second)
+    if [(file.entity, file.records) for file in data_files(second)] != [("gl_postings", 2)]:
+        raise DemoFailed("the second run was to deliver one file, with the two postings of the late journal")
+    expect_legacy_erp(sandbox, period)
+
+    say(f"Another partner takes X12: {before.label} by an instance of its own, asked for by its period …")
+    third = finish(airflow, f"{dag_id}__x12", airflow.trigger(f"{dag_id}__x12", {"period": before.label}))
+    show_run("Third run, everything as X12", third)
+    show_files(third)
+    expect_legacy_erp(sandbox, before)
+    reader = f"{dag_id}__x12_acknowledgements"
+    finish(airflow, reader, airflow.trigger(reader))
+    expect_accepted(third)
+
+
+def closed_periods() -> tuple[Period, Period]:
+    """The period that closed last, and the one before it."""
+    calendar = load_calendar("calendar_months")
+    close = calendar.last_close(datetime.now(UTC))
+    assert close is not None
+    before = calendar.before(close.period)
+    assert before is not None
+    return close.period, before
+
+
+def expect_legacy_erp(sandbox: Sandbox, period: Period) -> None:
+    """See that the legacy ERP finds nothing wrong, and comes to the figures of SYSPRO's books for a period.
+
+    Raises:
+        DemoFailed: It does not.
+    """
+    inbox = sandbox.legacy_erp.inbox
+    loaded = inbox.load()
+    if inbox.problems:
+        raise DemoFailed(f"the legacy ERP finds {inbox.problems[:3]}")
+    books = sandbox.syspro.books.control_totals(period.year, period.number)
+    received = inbox.postings.totals(period.year, period.number)
+    figures = {name: (books[name], getattr(received, name)) for name in ("lines", "debit", "credit")}
+    if any(ours != theirs for ours, theirs in figures.values()) or not received.lines:
+        raise DemoFailed(f"SYSPRO's books and the legacy ERP differ in {period.label}: {figures}")
+    say(
+        f"The legacy ERP took {number(len(loaded), 'file')} and finds nothing wrong. In {period.label} it has "
+        f"{received.lines} postings, debit {received.debit}, credit {received.credit}, as SYSPRO's books."
+    )
+
+
+def expect_accepted(run_id: str) -> None:
+    """See that the ledger knows each X12 file of a run as accepted by the partner.
+
+    Raises:
+        DemoFailed: It does not.
+    """
+    states = {file.file_name: file.acknowledgement for file in data_files(run_id)}
+    if not states or set(states.values()) != {"accepted"}:
+        raise DemoFailed(f"not all files are acknowledged as accepted: {states}")
+    say(f"The legacy ERP's acknowledgements (997) are read: it accepts {number(len(states), 'file')}.")
 
 
 def expect_journal(sandbox: Sandbox, expected: Mapping[str, ExpectedEntry]) -> None:
@@ -179,15 +278,32 @@ def show_run(title: str, run_id: str) -> list[RunRow]:
     return rows
 
 
+def delivered_files(run_id: str) -> list[FileRow]:
+    """What a run delivered, in order."""
+    with ledger() as book:
+        return sorted(book.files(Filters(run_id=run_id)), key=lambda file: file.id)
+
+
+def data_files(run_id: str) -> list[FileRow]:
+    """What a run delivered without the files beside the data, such as manifests."""
+    return [file for file in delivered_files(run_id) if file.kind == "data"]
+
+
 def show_files(run_id: str) -> None:
     """Print what a run delivered."""
-    with ledger() as book:
-        files = book.files(Filters(run_id=run_id))
-    data = [file for file in files if not file.file_name.endswith(".pdf")]
-    print(f"  {len(files)} files delivered, {len(files) - len(data)} of them PDFs:")
-    for file in sorted(data, key=lambda file: file.id):
+    files = delivered_files(run_id)
+    shown = [file for file in files if file.kind == "data" and not file.file_name.endswith(".pdf")]
+    beside = Counter("PDF" if file.kind == "data" else file.kind for file in files if file not in shown)
+    told = "".join(f", {number(count, kind)} of them" for kind, count in beside.items())
+    print(f"  {number(len(files), 'file')} delivered{told}:")
+    for file in shown:
         print(f"      {file.remote_path}  {file.records} records, {file.bytes} bytes, verified by {file.verification}")
     print(flush=True)
+
+
+def number(count: int, name: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {name}{'s' * (count != 1)}"
 
 
 def show_held(integration: str) -> None:

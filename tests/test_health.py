@@ -15,7 +15,17 @@ import pytest
 from tests.support.sshd import SshServer, free_port, ssh_server
 from tieout.cli import main
 from tieout.delivery import SftpTarget
-from tieout.health import Check, Status, check_http, check_secret, check_sftp, check_skew, connections_in_use
+from tieout.health import (
+    Check,
+    Status,
+    check_http,
+    check_sap_b1,
+    check_secret,
+    check_sftp,
+    check_skew,
+    connections_in_use,
+)
+from tieout.systems.sap_b1.settings import SapB1Settings
 
 
 def _statuses(checks: list[Check]) -> dict[str, str]:
@@ -122,6 +132,9 @@ class _NotFound(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.send_error(404)
 
+    def do_POST(self) -> None:
+        self.send_error(404)
+
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
 
@@ -133,6 +146,17 @@ def test_a_web_server_that_answers_is_reachable() -> None:
         server.shutdown()
     assert _statuses(found)["reachable"] == Status.OK
     assert _statuses(check_http(f"http://127.0.0.1:{free_port()}"))["reachable"] == Status.FAILED
+
+
+def test_a_web_server_that_is_no_service_layer() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _NotFound) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        extra = {"company_db": "SBO"}
+        checks = check_sap_b1(SapB1Settings.from_connection(host=url, login="me", password="secret", extra=extra))
+        server.shutdown()
+    assert (_statuses(checks)["reachable"], _statuses(checks)["authenticated"]) == ("failed", "unknown")
+    assert "There is no Service Layer at" in checks[0].message
 
 
 @pytest.mark.integration

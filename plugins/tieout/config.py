@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tieout.errors import ConfigurationInvalid, TieoutError
+from tieout.formats.x12.profile import X12Profile
 from tieout.yaml_file import load_yaml
 
 INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,40}")
@@ -232,6 +233,194 @@ class StampliToSapB1(IntegrationConfig):
     def enabled_entities(self) -> tuple[str, ...]:
         """What a run works on, in order: an invoice waits for its vendor."""
         return ("vendors", "invoices", "payments", *(("purchase_orders",) if self.purchase_orders else ()))
+
+
+class SysproSource(Strict):
+    """How SYSPRO's books are read.
+
+    Attributes:
+        currency: The company's local currency, in which its G/L is kept.
+        late_periods: Periods before the run's own that are read again, if they were sent before: what was posted into
+            them since goes in a supplementary file.
+        overlap_days: Days before the newest document seen that are read again: business dates are no change dates.
+        posted_journals: Values of `GenJournalCtl.JnlStatus` that mean posted.
+        posted_entries: Values of `GenJournalDetail.EntryPosted` that mean posted.
+        debit_is: The sign of a debit in `EntryValue`.
+    """
+
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    late_periods: int = Field(default=2, ge=0, le=60)
+    overlap_days: int = Field(default=62, ge=0, le=3660)
+    posted_journals: tuple[str, ...] = Field(default=("P",), min_length=1)
+    posted_entries: tuple[str, ...] = Field(default=("Y",), min_length=1)
+    debit_is: Literal["positive", "negative"] = "positive"
+
+
+class PartnerCsv(Strict):
+    """How a partner wants CSV: RFC 4180 unless said otherwise."""
+
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    line_end: Literal["\r\n", "\n"] = "\r\n"
+    quoting: Literal["needed", "all"] = "needed"
+    header: bool = True
+    encoding: str = "utf-8"
+    decimal_mark: Literal[".", ","] = "."
+
+    @model_validator(mode="after")
+    def _can_be_read_back(self) -> PartnerCsv:
+        if self.delimiter in '"\r\n' or self.delimiter.isalnum():
+            raise ValueError(f"the delimiter {self.delimiter!r} cannot separate anything; write one such as , or ;")
+        try:
+            "0".encode(self.encoding)
+        except LookupError:
+            raise ValueError(f"{self.encoding!r} is no encoding; write one such as utf-8 or cp1252") from None
+        return self
+
+
+FileSuffix = Annotated[str, Field(pattern=r"^\.[A-Za-z0-9._-]{1,30}$")]
+
+
+class LegacyErpPartner(Strict):
+    """What a partner demands of names, numbers and formats.
+
+    Attributes:
+        name: Sequence and control numbers are one row per partner name; by default the target connection's id.
+        company: What file names and headers call the company; by default the connection's `company_id`.
+        company_name: The company's name, for X12 (N1*FR, N1*BY).
+        partner_name: The partner's name, for X12 (N1*TO).
+        file_name: Template over `prefix company period year month seq ext date time entity instance`; `period` is
+            YYYYPP, `date` and `time` are those of the run.
+        upper_case: File names in capitals.
+        max_name_length: A longer file name is an error.
+        checksum_suffix: A file `<name><suffix>` with the SHA-256 goes after the data; none where empty.
+        manifest_suffix: A file `<name><suffix>` with the control totals goes after that.
+        trigger_suffix: An empty file `<name><suffix>` goes last; none where empty.
+        resend_name: The name of a file that is sent again, over `name stem ext resend`.
+        time_zone: Whose clock dates and times in names and headers follow; by default the calendar's.
+        csv: How CSV is written.
+        x12: The agreement on X12 (`tieout.formats.x12.profile.X12Profile`); needed where an entity's format is x12.
+    """
+
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,60}$")
+    company: str | None = Field(default=None, min_length=1)
+    company_name: str | None = Field(default=None, min_length=1)
+    partner_name: str = Field(default="LEGACY ERP", min_length=1)
+    file_name: str = "{prefix}_{company}_{period}_{seq:06d}.{ext}"
+    upper_case: bool = False
+    max_name_length: int = Field(default=64, ge=8, le=200)
+    checksum_suffix: FileSuffix | None = None
+    manifest_suffix: FileSuffix = ".manifest.json"
+    trigger_suffix: FileSuffix | None = None
+    resend_name: str = "{name}"
+    time_zone: TimeZone | None = None
+    csv: PartnerCsv = PartnerCsv()
+    x12: X12Profile | None = None
+
+
+class LegacyErpEntity(Strict):
+    """One kind of record that goes to the partner.
+
+    Attributes:
+        format: How its files are written.
+        prefix: What file names begin with.
+        ext: Their ending; by default csv, dat or edi.
+        read: How documents are found: `window` reads those dated since the last run, less `overlap_days`; `full` reads
+            all of them and compares what they say.
+        record_spec: For fixed width: a file of the mapping's folder `record_specs`.
+        gl_set: For G/L as X12: 830 or 821, where it is not the profile's.
+    """
+
+    enabled: bool = True
+    format: Literal["csv", "fixed_width", "x12"] = "csv"
+    prefix: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,30}$")
+    ext: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]{1,12}$")
+    read: Literal["window", "full"] | None = None
+    record_spec: str | None = Field(default=None, pattern=r"^[a-z0-9_]{1,60}$")
+    gl_set: Literal["830", "821"] | None = None
+
+
+class AckFolder(Strict):
+    """Where the partner puts its acknowledgements (997, 999, TA1), and what happens when none comes.
+
+    Attributes:
+        folder: The partner's folder.
+        patterns: Names of the files that are acknowledgements.
+        archive: Where they are moved when they have been read; null leaves them.
+        overdue_hours: A file without an answer for so long is overdue.
+        every_minutes: How often the folder is looked at.
+        alert: Mail about rejected and overdue files.
+    """
+
+    folder: str = Field(default="/outbound/acks", pattern="^/")
+    patterns: tuple[str, ...] = ("*.edi", "*.x12", "*.997", "*.999", "*.txt")
+    archive: str | None = Field(default="/outbound/acks/archive/{year}/{month}", pattern="^/")
+    overdue_hours: float = Field(default=24, gt=0, le=8760)
+    every_minutes: int = Field(default=15, ge=1, le=60)
+    alert: FinanceDigest = FinanceDigest()
+
+
+LEGACY_ERP_ENTITIES: dict[str, LegacyErpEntity] = {
+    "gl_postings": LegacyErpEntity(format="fixed_width", prefix="GL", record_spec="gl_fixed_width"),
+    "invoices": LegacyErpEntity(prefix="INV", read="window"),
+    "purchase_orders": LegacyErpEntity(prefix="PO", read="full"),
+    "suppliers": LegacyErpEntity(prefix="SUP", read="full"),
+    "items": LegacyErpEntity(prefix="ITEM", read="full"),
+}
+"""The entities in the order of delivery, with what holds where an instance says nothing."""
+
+
+class SysproToLegacyErp(IntegrationConfig):
+    """`include/integrations/syspro_to_legacy_erp/<instance>.yaml`.
+
+    Runs come at the closes of `calendar`; `schedule` is only for switching that off (null) or for a cron expression
+    instead. Documents of the first run start from `start_date`, where the file says one.
+    """
+
+    schedule: str | None = "close"
+    calendar: str = "calendar_months"
+    connections: SourceAndTarget = SourceAndTarget(source="syspro", target="legacy_erp_sftp")
+    source: SysproSource = SysproSource()
+    partner: LegacyErpPartner = LegacyErpPartner()
+    target: SftpFolder = SftpFolder()
+    entities: dict[Literal["gl_postings", "invoices", "purchase_orders", "suppliers", "items"], LegacyErpEntity] = (
+        Field(default_factory=dict)
+    )
+    acknowledgements: AckFolder | None = None
+
+    @model_validator(mode="after")
+    def _formats_have_what_they_need(self) -> SysproToLegacyErp:
+        for name, entity in self.enabled_entities().items():
+            if entity.format == "fixed_width" and entity.record_spec is None:
+                raise ValueError(f"entities.{name}: fixed_width needs `record_spec`, a file of the folder record_specs")
+            if entity.format != "x12":
+                continue
+            if name == "suppliers":
+                raise ValueError("entities.suppliers: there is no X12 set for suppliers; write csv or fixed_width")
+            if self.partner.x12 is None:
+                raise ValueError(f"entities.{name}: x12 needs the agreement with the partner under partner.x12")
+            if name == "gl_postings" and not (entity.gl_set or self.partner.x12.gl_set):
+                raise ValueError(
+                    "entities.gl_postings: say which set carries G/L postings, gl_set: 830 or 821; neither is a "
+                    "standard use, so there is no default"
+                )
+        return self
+
+    def enabled_entities(self) -> dict[str, LegacyErpEntity]:
+        """The entities to send, in the order of delivery, with what holds where the file says nothing."""
+        found: dict[str, LegacyErpEntity] = {}
+        for name, default in LEGACY_ERP_ENTITIES.items():
+            given = self.entities.get(name)  # type: ignore[call-overload]
+            if given is None and self.entities:
+                continue
+            entity = default if given is None else default.model_copy(update=given.model_dump(exclude_unset=True))
+            if entity.enabled:
+                found[name] = entity
+        return found
+
+    @property
+    def partner_name(self) -> str:
+        """Whose sequence and control numbers are used."""
+        return self.partner.name or self.connections.target
 
 
 C = TypeVar("C", bound=IntegrationConfig)

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tieout.config import SapB1Export, SapB1ToPeakflo, StampliToSapB1, load_instance, split_dag_id
+from tieout.config import (
+    SapB1Export,
+    SapB1ToPeakflo,
+    StampliToSapB1,
+    SysproToLegacyErp,
+    load_instance,
+    split_dag_id,
+)
 from tieout.errors import ConfigurationInvalid
 
 if TYPE_CHECKING:
@@ -51,6 +58,10 @@ def preview(dag_id: str, entity: str, limit: int) -> list[dict[str, Any]]:
 
             return _sap_b1(integration, name, as_export(stampli), entity, limit)
         return _stampli(integration, name, stampli, entity, limit)
+    if integration == "syspro_to_legacy_erp":
+        syspro = load_instance(integration, name, SysproToLegacyErp).config
+        _require(dag_id, entity, syspro.enabled_entities())
+        return _syspro(integration, name, syspro, entity, limit)
     raise ConfigurationInvalid(f"There is no integration {integration!r} that can be previewed.")
 
 
@@ -77,6 +88,32 @@ def _stampli(integration: str, name: str, config: StampliToSapB1, entity: str, l
     finally:
         client.logout()
         client.close()
+
+
+def _syspro(integration: str, name: str, config: SysproToLegacyErp, entity: str, limit: int) -> list[dict[str, Any]]:
+    from tieout.config import is_production
+    from tieout.hooks.connections import syspro_settings
+    from tieout.hooks.syspro_session import visiting_session
+    from tieout.integrations.run import Run
+    from tieout.integrations.syspro_to_legacy_erp import preview as previews
+    from tieout.integrations.syspro_to_legacy_erp.plan import GL_POSTINGS
+    from tieout.integrations.syspro_to_legacy_erp.setup import Setup
+    from tieout.ledger import Ledger
+    from tieout.ledger_url import ledger_url
+
+    run = Run(integration, name, "preview", "incremental", None, None, datetime.now(UTC), dry_run=True)
+    conn_id = config.connections.source
+    settings = syspro_settings(conn_id)
+    setup = Setup.of(run, config, settings.company_id, test_content=not is_production())
+    with (
+        Ledger.open(ledger_url(), migrate=True) as ledger,
+        TemporaryDirectory() as folder,
+        visiting_session(ledger, conn_id, settings, "preview") as client,
+    ):
+        if entity == GL_POSTINGS:
+            return previews.preview_postings(setup, limit, ledger, Path(folder), client)
+        found = previews.preview_documents(setup, entity, limit, ledger, Path(folder), client)
+        return [] if found is None else _rows(found[0].header, found[1], found[2])
 
 
 def _sap_b1(integration: str, name: str, config: SapB1Export, entity: str, limit: int) -> list[dict[str, Any]]:

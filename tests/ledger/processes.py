@@ -107,3 +107,13 @@ def intend(url: str, name: str, run_id: str, keys: list[str], pipe: Connection) 
                 pipe.send([row.id for row in ledger.intend(key, [posting_draft(k) for k in keys], lease=lease)])
             except IntegrityError as error:
                 pipe.send(str(error))
+
+
+def allocate(url: str, owner: str, times: int, pipe: Connection) -> None:
+    """Say ready, wait for the start, take a partner's numbers, as fast as can be."""
+    partner = Scope("syspro_to_legacy_erp", "*", "parent")
+    with Ledger.open(url) as ledger:
+        ledger.peek_number(partner, "file")
+        pipe.send("ready")
+        pipe.recv()
+        pipe.send([ledger.allocate_number(partner, "file", f"{owner}/{part}") for part in range(times)])

@@ -37,6 +37,7 @@ CONTRACT = [
     "verification",
     "status",
     "delivered_at",
+    "acknowledgement",
 ]
 
 

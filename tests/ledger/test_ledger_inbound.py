@@ -38,6 +38,7 @@ CONTRACT = [
     "verification",
     "status",
     "delivered_at",
+    "acknowledgement",
 ]
 
 

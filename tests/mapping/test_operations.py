@@ -5,13 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tests.mapping.support import cells, codes, inline, run, staged
 from tieout.formats.csv import CsvDialect
 from tieout.mapping.compiler import compile_mapping
+from tieout.mapping.references import problems
 
 D = Decimal
+EUR = {"Cur": "EUR"}
+ANY_PRODUCT = f"{D('999999999999.999999') * 9999999:f}"
 SOURCE = """
 entity: things
 source:
@@ -69,6 +73,25 @@ custom_fields: {header: true, lines: true, known_header: [U_Old], known_lines: [
         ("derive: {function: difference, of: [N, M]}", {"N": D(1), "M": D(3)}, "-2"),
         ("derive: {function: difference, of: [N, M]}", {"N": D(1)}, "1"),
         ("derive: {function: difference, of: [N, M]}", {"M": D(1)}, ""),
+        ("derive: {function: product, of: [N, M]}", {"N": D("1.5"), "M": D("-0.25")}, "-0.375"),
+        ("derive: {function: product, of: [N, Id]}", {"Id": 3, "N": D("1.5")}, "4.5"),
+        ("derive: {function: product, of: [N, M]}", {"N": D("1.5"), "M": None}, ""),
+        ("derive: {function: product, of: [N, M]}", {"N": D("0.001"), "M": D("0.0005")}, "0.000001"),
+        ("derive: {function: product, of: [N, M]}", {"N": D("999999999999.999999"), "M": D(9999999)}, ANY_PRODUCT),
+        # Rounded to six decimals first, it would be 0.005 and then 0.01.
+        ("derive: {function: product, of: [N, M]}, money: Cur", {"N": D("0.999999"), "M": D("0.005"), **EUR}, "0.00"),
+        ("derive: {function: product, of: [N, M]}, money: Cur", {"N": D("0.5"), "M": D("-0.01"), **EUR}, "-0.01"),
+        ("derive: {function: product, of: [N, M]}, decimals: 3", {"N": D("0.5"), "M": D("0.001")}, "0.001"),
+        ("derive: {function: sign, of: [N]}", {"N": D("-0.01")}, "-1"),
+        ("derive: {function: sign, of: [N]}", {"N": D(0)}, "0"),
+        ('derive: {function: sign, of: [N]}, enum: {"-1": CR, "0": DI, "1": DI}', {"N": D("3.2")}, "DI"),
+        ('derive: {function: sign, of: [N]}, enum: {"-1": CR, "0": DI, "1": DI}', {"N": None}, ""),
+        (
+            "derive: {function: sum_of_lines, of: [Rows.X]}",
+            {"Rows": [{"X": D(1)}, {"X": None}, {"X": D("0.5")}]},
+            "1.5",
+        ),
+        ("derive: {function: sum_of_lines, of: [Rows.X]}", {"Rows": []}, "0"),
         ("derive: {function: collection_sum, of: [Rows.X]}", {"Rows": [{"X": D(1)}]}, "1"),
         ("derive: {function: collection_sum, of: [Rows.X]}", {}, "0"),
         ("cases: [{where: {A: [x, y], B: z}, then: both}], default: no", {"A": "y", "B": "z"}, "both"),
@@ -99,6 +122,54 @@ def test_collection_sums_stay_with_their_records() -> None:
     compiled, mapped = run(mapping, [{"Id": n, **record} for n, record in enumerate(records)])
     by_record = [cells(compiled, mapped)[start]["out"] for start in mapped.row_offsets[:-1]]
     assert by_record == ["3", "0", "0", "5"]
+
+
+def test_amounts_of_lines_are_rounded_before_they_are_added_up() -> None:
+    mapping = inline(
+        SOURCE
+        + """
+values: [{name: line_amount, derive: {function: product, of: [Rows.X, N]}, money: Cur}]
+columns:
+  - {name: id, from: Id}
+  - {name: currency, from: Cur}
+  - {name: amount, from: line_amount, money: Cur}
+  - {name: total, derive: {function: sum_of_lines, of: [line_amount]}, money: Cur}
+totals: {currency: currency, amount: total}
+"""
+    )
+    lines = [{"X": D("0.335")}, {"X": D("0.335")}, {"X": D("-0.335")}]
+    records = [{"Id": 1, "Cur": "EUR", "N": D(1), "Rows": lines}, {"Id": 2, "Cur": "JPY", "N": D(10), "Rows": lines}]
+    compiled, mapped = run(mapping, records)
+    rows = [(row["id"], row["amount"], row["total"]) for row in cells(compiled, mapped)]
+    euro, yen = [("1", "0.34"), ("1", "0.34"), ("1", "-0.34")], [("2", "3"), ("2", "3"), ("2", "-3")]
+    assert rows == [(*row, "0.34") for row in euro] + [(*row, "3") for row in yen]
+    assert mapped.amount.to_pylist() == [D("0.34"), D(3)]
+
+
+def test_columns_that_are_not_compared_make_no_other_content() -> None:
+    text = (
+        SOURCE
+        + "columns: [{name: id, from: Id}, {name: out, from: A}, {name: no, from: Rows.No}, {name: b, from: B}]\n"
+    )
+    records = [{"Id": 1, "A": value, "B": "b", "Rows": [{"No": 1}, {"No": 2}]} for value in ("x", "y")]
+    other = {**records[0], "B": "c"}
+
+    def fingerprints(more: str) -> list[str]:
+        found: list[str] = run(inline(text + more), [*records, other])[1].fingerprints.to_pylist()
+        return found
+
+    first, second, third = fingerprints("not_compared: [out]")
+    assert first == second != third
+    assert len(set(fingerprints(""))) == 3
+
+
+def test_a_key_of_several_columns_is_named_as_what_it_is_staged_as() -> None:
+    source = "source: {entity_set: T, key: _key, key_type: text, fields: {A: text}, provided: {_key: text}}\n"
+    mapping = inline("entity: things\n" + source + "columns: [{name: id, from: _key}, {name: a, from: A}]")
+    assert list(problems(mapping)) == []
+    table = staged(mapping, [{"A": "x"}]).set_column(0, "_key", pa.array(["S1|I1"]))
+    compiled = compile_mapping(mapping)
+    assert cells(compiled, compiled.map_batch(table)) == [{"id": "S1|I1", "a": "x"}]
 
 
 COLUMNS = "columns: [{name: id, from: Id}, {name: no, from: Rows.No}]\n"

@@ -135,6 +135,68 @@ def test_stampli_reads_like_the_business_process(env: dict[str, str], tmp_path: 
     assert "export_purchase_orders" in orders["finance_digest"]["upstream"]
 
 
+def test_syspro_reads_like_the_business_process(env: dict[str, str]) -> None:
+    dag = describe(env)["dags"]["syspro_to_legacy_erp"]
+    tasks = dag["tasks"]
+
+    assert {
+        "open_run", "login", "entity.extract", "entity.prepare", "quality_gate", "deliver", "tie_out", "logout",
+    } <= set(tasks)  # fmt: skip
+    assert tasks["login"]["is_setup"] and tasks["logout"]["is_teardown"]
+    assert {tasks[name]["pool"] for name in ("login", "entity.extract", "logout")} == {"syspro"}
+    assert tasks["deliver"]["pool"] == "sftp" and tasks["deliver"]["trigger_rule"] == "all_success"
+    assert tasks["tie_out"]["trigger_rule"] == tasks["quality_gate"]["trigger_rule"] == "all_done"
+    assert tasks["tie_out"]["retries"] == 0
+    assert "entity.prepare" in tasks["logout"]["upstream"], "the session is of no use to what comes after"
+    assert dag["timetable"] == "CloseTimetable"
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+    assert "Every run ties out" in dag["doc_md"]
+    params = dag["params"]
+    assert {"dry_run", "entities", "full_refresh", "held_only", "period", "resend", "regenerate"} <= set(params)
+    assert set(params["resend"]["type"]) == {"boolean", "string", "array", "null"}
+    assert params["entities"]["items"]["enum"] == ["gl_postings", "invoices", "purchase_orders", "suppliers", "items"]
+
+
+def test_acknowledgements_have_a_dag_of_their_own(env: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "include", tmp_path / "include")
+    default = tmp_path / "include" / "integrations" / "syspro_to_legacy_erp" / "default.yaml"
+    default.with_name("edi.yaml").write_text(
+        f"{default.read_text()}\nacknowledgements: {{folder: /acks, every_minutes: 5}}\n"
+    )
+    dags = describe({**env, "TIEOUT_INCLUDE": str(tmp_path / "include")})["dags"]
+
+    assert "syspro_to_legacy_erp_acknowledgements" not in dags, "the default instance is owed none"
+    reader = dags["syspro_to_legacy_erp__edi_acknowledgements"]
+    assert set(reader["tasks"]) == {"read_acknowledgements"}
+    assert reader["tasks"]["read_acknowledgements"]["pool"] == "sftp"
+    assert (reader["timetable"], reader["max_active_runs"]) == ("CronDataIntervalTimetable", 1)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "timetable"), [("null", "NullTimetable"), ('"0 6 * * 1"', "CronDataIntervalTimetable")]
+)
+def test_syspro_by_another_schedule(env: dict[str, str], tmp_path: Path, schedule: str, timetable: str) -> None:
+    folder = tmp_path / "include" / "integrations" / "syspro_to_legacy_erp"
+    shutil.copytree(ROOT / "include", tmp_path / "include")
+    (folder / "weekly.yaml").write_text(f"schedule: {schedule}\nentities: {{items: {{}}, suppliers: {{}}}}\n")
+    dag = describe({**env, "TIEOUT_INCLUDE": str(tmp_path / "include")})["dags"]["syspro_to_legacy_erp__weekly"]
+
+    assert dag["timetable"] == timetable
+    assert dag["params"]["entities"]["items"]["enum"] == ["suppliers", "items"]
+
+
+def test_a_calendar_that_is_missing_is_told_in_its_dag(env: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "include", tmp_path / "include")
+    instance = tmp_path / "include" / "integrations" / "syspro_to_legacy_erp" / "fiscal.yaml"
+    instance.write_text("calendar: fiscal_2026\n")
+    found = describe({**env, "TIEOUT_INCLUDE": str(tmp_path / "include")})
+
+    assert found["errors"] == {}
+    broken = found["dags"]["syspro_to_legacy_erp__fiscal"]
+    assert list(broken["tasks"]) == ["read_configuration"]
+    assert "fiscal_2026.yaml does not exist" in broken["doc_md"]
+
+
 def test_the_form_of_conf(env: dict[str, str]) -> None:
     params = describe(env)["dags"]["sap_b1_to_peakflo"]["params"]
 

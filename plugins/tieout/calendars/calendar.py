@@ -100,6 +100,10 @@ class Calendar:
             )
         return found
 
+    def has_period(self, year: int, number: int) -> bool:
+        """Whether there is a period of this number in a fiscal year."""
+        return self._periods.named(year, number) is not None
+
     def before(self, period: Period) -> Period | None:
         """The period whose days come right before; None at the calendar's beginning."""
         day = period.first_day - ONE_DAY

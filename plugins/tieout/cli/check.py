@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tieout.cli.airflow_home import use_airflow
 from tieout.cli.output import note, print_json, print_table, stdout_for_the_answer
 from tieout.config import include_folder
-from tieout.errors import ConfigurationInvalid
+from tieout.errors import ConfigurationInvalid, Superseded
 from tieout.health import (
     CHECKS,
     REACHABLE,
@@ -24,14 +25,23 @@ from tieout.health import (
     check_sap_b1,
     check_secret,
     check_sftp,
+    check_syspro,
+    check_syspro_in_use,
     connections_in_use,
 )
+from tieout.health.usage import SAP_B1, SYSPRO
 from tieout.ledger_url import CONN_ID, ledger_url
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+    from tieout.systems.syspro.client import SysproClient
+    from tieout.systems.syspro.settings import SysproSettings
+
 Probe = Callable[[], ConnectionHealth]
+
+OPERATOR_WAIT = 5.0
+"""Seconds to wait for a run that reads from SYSPRO just now."""
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -71,20 +81,69 @@ def _probe(use: ConnectionInUse) -> Probe:
         failed = Check(REACHABLE, Status.FAILED, str(error))
         return lambda: ConnectionHealth(use.conn_id, "", use.used_by, (failed,))
     secret = check_secret(found.extra_dejson, datetime.now(UTC).date())
-    return lambda: ConnectionHealth(use.conn_id, found.conn_type or "", use.used_by, (*talk(), secret))
+
+    def look() -> ConnectionHealth:
+        try:
+            found_out = talk()
+        except ConfigurationInvalid as error:
+            found_out = [Check(REACHABLE, Status.FAILED, str(error))]
+        return ConnectionHealth(use.conn_id, found.conn_type or "", use.used_by, (*found_out, secret))
+
+    return look
 
 
 def _conversation(use: ConnectionInUse, found: Connection) -> Callable[[], list[Check]]:
-    from tieout.hooks.connections import sap_b1_settings, sftp_target
+    from tieout.hooks.connections import sap_b1_settings, sftp_target, syspro_settings
 
     if found.conn_type == "sftp":
         target = sftp_target(use.conn_id)
         return lambda: check_sftp(target, use.folders, use.collected)
-    if found.conn_type == "sap_b1" or "company_db" in found.extra_dejson:
-        settings = sap_b1_settings(use.conn_id)
-        return lambda: check_sap_b1(settings)
+    if SAP_B1 in (found.conn_type, use.system):
+        sap = sap_b1_settings(use.conn_id)
+        return lambda: check_sap_b1(sap)
+    if SYSPRO in (found.conn_type, use.system):
+        return _syspro_conversation(use.conn_id, syspro_settings(use.conn_id))
     url = _base_url(found)
     return lambda: check_http(url)
+
+
+def _syspro_conversation(conn_id: str, settings: SysproSettings) -> Callable[[], list[Check]]:
+    """SYSPRO has one session per operator: a run that has one keeps it."""
+    ledger_at = _ledger_url_if_any()
+
+    def talk() -> list[Check]:
+        try:
+            with _syspro_client(conn_id, settings, ledger_at) as client:
+                return check_syspro(client)
+        except Superseded as error:
+            return check_syspro_in_use(settings, str(error))
+
+    return talk
+
+
+@contextmanager
+def _syspro_client(conn_id: str, settings: SysproSettings, ledger_at: str | None) -> Iterator[SysproClient]:
+    """On the session of a run, where there is one; without a ledger there is no run that could have one."""
+    from tieout.hooks.syspro_session import visiting_session
+    from tieout.ledger import Ledger
+    from tieout.systems.syspro.client import SysproClient
+
+    if ledger_at is None or any(check.status is Status.FAILED for check in check_ledger(ledger_at)):
+        with SysproClient(settings) as client:
+            yield client
+        return
+    with (
+        Ledger.open(ledger_at) as ledger,
+        visiting_session(ledger, conn_id, settings, "`check`", wait=OPERATOR_WAIT) as client,
+    ):
+        yield client
+
+
+def _ledger_url_if_any() -> str | None:
+    try:
+        return ledger_url()
+    except ConfigurationInvalid:
+        return None
 
 
 def _base_url(found: Connection) -> str:

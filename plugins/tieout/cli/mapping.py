@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ from tieout.errors import ConfigurationInvalid
 from tieout.mapping.cross_reference import content_version, load_cross_reference
 from tieout.mapping.encryption import SUFFIX, decrypt_file, encrypt_file
 from tieout.mapping.encryption import rotate as rotate_file
-from tieout.mapping.lineage import Lineage
+from tieout.mapping.lineage import CONSTANT, Lineage
 from tieout.mapping.lineage import lineage as lineage_of
 from tieout.mapping.loader import list_mappings, load_mapping, load_yaml_or_encrypted
 from tieout.yaml_file import display_name
+
+GL_RULES = "gl_postings"
+RECORD_SPECS = "record_specs"
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,31 @@ def _read_layout(path: Path) -> _Read:
     return _Read("layout", layout.entity, len({item.column for item in found}), layout.version, found)
 
 
+def _read_gl_rules(path: Path) -> _Read:
+    from tieout.integrations.syspro_to_legacy_erp.gl.rules import gl_lineage, read_gl_rules
+
+    rules = read_gl_rules(path)
+    return _Read("G/L rules", "gl_postings", len(rules.columns), content_version(rules), list(gl_lineage(rules)))
+
+
+def _read_record_spec(path: Path) -> _Read:
+    """A fixed-width record spec: each field by its positions."""
+    from tieout.formats.fixed_width import FixedWidthSpec
+
+    spec = load_yaml_or_encrypted(path).validate(FixedWidthSpec)
+    found = [
+        Lineage(field.source or CONSTANT, f"{record}.{field.name}, {field.positions}", field.type)
+        for record, layout in spec.records.items()
+        for field in layout.fields
+        if field.const is None
+    ]
+    digest = hashlib.sha256(spec.model_dump_json(by_alias=True).encode()).hexdigest()
+    return _Read("record spec", path.name.split(".")[0], len(found), digest, found)
+
+
 _KINDS: dict[str, Callable[[Path], _Read]] = {
+    GL_RULES: _read_gl_rules,
+    "records": _read_record_spec,
     "cross_reference": _read_cross_reference,
     "rules": _read_rules,
     "layout": _read_layout,
@@ -158,7 +186,8 @@ def _files(given: Sequence[str]) -> list[Path]:
     if given:
         return [Path(name) for name in given]
     root = include_folder() / "mappings"
-    found = [path for folder in sorted(root.glob("*")) if folder.is_dir() for path in list_mappings(folder)]
+    folders = [folder for folder in sorted((*root.glob("*"), *root.glob(f"*/{RECORD_SPECS}"))) if folder.is_dir()]
+    found = [path for folder in folders for path in list_mappings(folder)]
     if not found:
         raise ConfigurationInvalid(f"{root} has no mapping. Set TIEOUT_INCLUDE to the folder that has `mappings`.")
     return found

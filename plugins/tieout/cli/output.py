@@ -43,10 +43,17 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return " ".join(f"{key} {cell(item)}" for key, item in value.items())
+        return " ".join(f"{key} {_within(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(cell(item) for item in value)
     return "".join(char if char.isprintable() else " " for char in str(value))
+
+
+def _within(value: object) -> str:
+    """A table within a cell is told by its size only; JSON has all of it."""
+    if isinstance(value, Mapping) and any(isinstance(item, Mapping) for item in value.values()):
+        return f"({len(value)})"
+    return cell(value)
 
 
 @contextlib.contextmanager

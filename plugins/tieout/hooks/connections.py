@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tieout.config import is_production
 from tieout.errors import ConfigurationInvalid
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from tieout.delivery import SftpTarget
     from tieout.systems.sap_b1.settings import SapB1Settings
+    from tieout.systems.syspro.settings import SysproSettings
 
 
 def connection(conn_id: str) -> Connection:
@@ -33,19 +34,39 @@ def connection(conn_id: str) -> Connection:
 
 
 def sap_b1_settings(conn_id: str) -> SapB1Settings:
-    """Where and as whom to log in to a Service Layer."""
+    """Where and as whom to log in to a Service Layer, by a connection of type `sap_b1` or `http`.
+
+    Raises:
+        ConfigurationInvalid: there is no such connection, or a field of it is missing or wrong.
+    """
     from tieout.systems.sap_b1.settings import SapB1Settings
 
+    return SapB1Settings.from_connection(**_http_fields(conn_id))
+
+
+def syspro_settings(conn_id: str) -> SysproSettings:
+    """Where and as whom to log on to SYSPRO, by a connection of type `syspro` or `http`.
+
+    Raises:
+        ConfigurationInvalid: there is no such connection, or a field of it is missing or wrong.
+    """
+    from tieout.systems.syspro.settings import SysproSettings
+
+    return SysproSettings.from_connection(**_http_fields(conn_id))
+
+
+def _http_fields(conn_id: str) -> dict[str, Any]:
+    """What a system's settings take of a connection; the same for its own type and for `http`."""
     found = connection(conn_id)
-    return SapB1Settings.from_connection(
-        host=found.host,
-        port=found.port,
-        schema=found.schema,
-        login=found.login,
-        password=found.password,
-        extra=found.extra_dejson,
-        name=conn_id,
-    )
+    return {
+        "host": found.host,
+        "port": found.port,
+        "schema": found.schema,
+        "login": found.login,
+        "password": found.password,
+        "extra": found.extra_dejson,
+        "name": conn_id,
+    }
 
 
 def sftp_target(conn_id: str) -> SftpTarget:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from tieout.errors import DoesNotTieOut
 from tieout.integrations.run import Run
@@ -94,10 +95,22 @@ def _files_disagree(run: Run, row: RunRow, ledger: Ledger) -> str:
     records = sum(file.records for file in data)
     if records != row.delivered:
         return f"the ledger says {row.delivered} records were delivered, its files hold {records}"
-    totals = add_totals(*({c: Decimal(v) for c, v in file.control_totals.items()} for file in data))
+    totals = add_totals(*(money_of_file(file.control_totals) for file in data))
     if not Tally(totals=totals).agrees_with(Tally(totals=dict(row.target_totals))):
         return f"the files' control totals {_money(totals)} differ from the delivered {_money(row.target_totals)}"
     return ""
+
+
+def money_of_file(control_totals: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Money per currency by a file's control totals: of G/L postings their debits, else what the file says.
+
+    Args:
+        control_totals: `{currency: amount}`; or `{"amount": {currency: amount}}`; or of postings `debit`, `credit` and
+            `currency`.
+    """
+    if "debit" in control_totals:
+        return {str(control_totals["currency"]): Decimal(control_totals["debit"])}
+    return {currency: Decimal(amount) for currency, amount in control_totals.get("amount", control_totals).items()}
 
 
 def add_totals(*parts: Mapping[str, Decimal]) -> dict[str, Decimal]:

@@ -1,10 +1,12 @@
-"""The book of record: runs, files, postings, delivered records, held records, leases, sessions, audit trail.
+"""The book of record: runs, files, postings, delivered records, held records, numbers, leases, sessions, audit trail.
 
 Start at `Ledger.open(url, migrate=True)`. Knows nothing of Airflow.
 """
 
+from tieout.ledger.acknowledgements import AcknowledgementRow, AcknowledgementState
 from tieout.ledger.leases import Lease
 from tieout.ledger.ledger import Ledger
+from tieout.ledger.numbers import NumberRow
 from tieout.ledger.rows import (
     DeliveredFile,
     EntityOutcome,
@@ -30,6 +32,8 @@ from tieout.ledger.summaries import HeldSummary
 from tieout.ledger.tally import Tally, Totals, decimal_text, totals_text
 
 __all__ = [
+    "AcknowledgementRow",
+    "AcknowledgementState",
     "DeliveredFile",
     "EntityOutcome",
     "EventRow",
@@ -43,6 +47,7 @@ __all__ = [
     "HeldSummary",
     "Lease",
     "Ledger",
+    "NumberRow",
     "PostingDraft",
     "PostingKind",
     "PostingResult",

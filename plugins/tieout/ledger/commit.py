@@ -13,6 +13,7 @@ from tieout.ledger.filters import by_key
 from tieout.ledger.held import HeldStore, settle_files, settle_keys, settle_posted
 from tieout.ledger.leases import Lease, require_lease, require_token
 from tieout.ledger.models import file_records, files, runs
+from tieout.ledger.packed import count_packed
 from tieout.ledger.records import RecordStore
 from tieout.ledger.rows import EntityOutcome, FileRow, HeldDraft, RunKey
 from tieout.ledger.runs import move_run, require_real_run
@@ -141,7 +142,7 @@ def _count_settled(connection: Connection, key: RunKey) -> None:
         .join(files, files.c.id == file_records.c.file_id)
         .where(*by_key(files, key), files.c.state == "delivered")
     )
-    delivered = connection.execute(sent).scalar_one()
+    delivered = connection.execute(sent).scalar_one() + count_packed(connection, key)
     run = connection.execute(select(runs).where(*by_key(runs, key))).one_or_none()
     if run is None:
         return

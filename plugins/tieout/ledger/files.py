@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Select, func, insert, literal_column, select,
 from sqlalchemy.exc import IntegrityError
 
 from tieout.errors import Superseded
+from tieout.ledger.acknowledgements import acknowledgement_states
 from tieout.ledger.columns import plain_json
 from tieout.ledger.database import KEYS_PER_QUERY, ROWS_PER_INSERT, Database, chunks, update_rows, utc_now
 from tieout.ledger.events import add_events, add_file_events, event_values
@@ -83,22 +85,12 @@ class FileStore(Database):
             Superseded: The run was begun again while the records were being written.
         """
         draft = FileDraft(file_name, remote_path, local_uri, bytes, sha256, records, control_totals, kind=kind)
-        with self._writing() as connection:
-            require_real_run(connection, key)
-            file_id = insert_files(connection, key, [draft], "preparing")[0]
+        file_id = self._begin_file(key, draft)
         # One short transaction per chunk: other writers need not wait for a million records.
         for chunk in chunks(records_iter, ROWS_PER_INSERT):
             with self._writing() as connection:
                 insert_records(connection, file_id, file_name, chunk)
-        with self._writing() as connection:
-            _drop_replaced(connection, key, [file_name], keep_ids=[file_id])
-            publish = {"state": "prepared", "updated_at": utc_now()}
-            published = connection.execute(update(files).where(files.c.id == file_id).values(publish).returning(files))
-            row = published.one_or_none()
-            if row is None:
-                raise begun_again(file_name)
-            _note_prepared(connection, key, [file_id])
-        return FileRow(**row._mapping)
+        return self._publish_file(key, file_id, file_name)
 
     def prepare_files(self, key: RunKey, drafts: Sequence[FileDraft]) -> list[FileRow]:
         """Enter many small files at once, all or none, in the order given. As `prepare_file` otherwise."""
@@ -229,9 +221,33 @@ class FileStore(Database):
         with self._reading() as connection:
             return set(connection.execute(query).scalars())
 
+    def _begin_file(self, key: RunKey, draft: FileDraft) -> int:
+        """Enter a file whose records follow; nobody sees it yet."""
+        with self._writing() as connection:
+            require_real_run(connection, key)
+            return insert_files(connection, key, [draft], "preparing")[0]
+
+    def _publish_file(self, key: RunKey, file_id: int, file_name: str) -> FileRow:
+        """Make a file prepared whose records are complete.
+
+        Raises:
+            Superseded: The file is gone: the run was begun again meanwhile.
+        """
+        with self._writing() as connection:
+            _drop_replaced(connection, key, [file_name], keep_ids=[file_id])
+            publish = {"state": "prepared", "updated_at": utc_now()}
+            published = connection.execute(update(files).where(files.c.id == file_id).values(publish).returning(files))
+            row = published.one_or_none()
+            if row is None:
+                raise begun_again(file_name)
+            _note_prepared(connection, key, [file_id])
+        return FileRow(**row._mapping)
+
     def _file_rows(self, query: Select[Any]) -> list[FileRow]:
         with self._reading() as connection:
-            return [FileRow(**row._mapping) for row in connection.execute(query)]
+            rows = [FileRow(**row._mapping) for row in connection.execute(query)]
+            answers = acknowledgement_states(connection, [row.id for row in rows])
+        return [replace(row, acknowledgement=answers[row.id]) if row.id in answers else row for row in rows]
 
 
 def mark_delivered(

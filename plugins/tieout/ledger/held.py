@@ -13,6 +13,7 @@ from tieout.ledger.database import KEYS_PER_QUERY, Database, chunks, utc_now
 from tieout.ledger.events import add_event, add_events, event_values, find_events
 from tieout.ledger.filters import by_scope, narrowed
 from tieout.ledger.models import events, file_records, held, postings
+from tieout.ledger.packed import any_packed, packed_among
 from tieout.ledger.rows import Filters, HeldDetail, HeldDraft, HeldRow, RunKey, Scope
 
 _HELD_PER_STATEMENT = 500  # each brings its whole payload
@@ -163,6 +164,12 @@ def settle_files(connection: Connection, key: RunKey, file_ids: Sequence[int]) -
     for ids in chunks(file_ids, KEYS_PER_QUERY):
         sent = select(file_records.c.source_key).where(file_records.c.file_id.in_(ids))
         _settle(connection, key, held.c.source_key.in_(sent), "delivered")
+    if not any_packed(connection, file_ids):
+        return
+    open_keys = list(connection.execute(select(held.c.source_key).where(*_open(key.scope))).scalars())
+    for found in packed_among(connection, file_ids, open_keys):
+        for some in chunks(found, KEYS_PER_QUERY):
+            _settle(connection, key, held.c.source_key.in_(some), "delivered")
 
 
 def settle_posted(connection: Connection, key: RunKey, keys: Iterable[str]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from tieout.ledger.acknowledgements import AcknowledgementStore
 from tieout.ledger.codes import CodeStore
 from tieout.ledger.commit import CommitStore
 from tieout.ledger.events import EventStore
 from tieout.ledger.inbound import InboundStore
 from tieout.ledger.leases import LeaseStore
+from tieout.ledger.numbers import NumberStore
+from tieout.ledger.packed import PackedStore
 from tieout.ledger.postings import PostingStore
 from tieout.ledger.runs import RunStore
 from tieout.ledger.sequences import SequenceStore
@@ -19,9 +22,12 @@ class Ledger(
     RunStore,
     LeaseStore,
     CommitStore,
+    PackedStore,
     PostingStore,
     InboundStore,
     SequenceStore,
+    NumberStore,
+    AcknowledgementStore,
     SessionStore,
     CapabilityStore,
     EventStore,

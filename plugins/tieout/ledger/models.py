@@ -180,6 +180,22 @@ file_records = Table(
     sqlite_with_rowid=False,
 )
 
+# The records of a file that has too many of them for a row each: compressed columns, some ten thousand records a row.
+# They stay with the file; whether they are delivered is the file's state. See `packing`.
+packed_records = Table(
+    "packed_records",
+    metadata,
+    Column("file_id", Identity64, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("chunk", Integer, primary_key=True),
+    Column("scope_id", Identity64, ForeignKey("scopes.id"), nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("lines", LargeBinary, nullable=False),  # source keys, labels, byte ranges
+    Column("fingerprints", LargeBinary, nullable=False),
+    Index("ix_packed_records_partition", "partition", "scope_id", "file_id", "chunk"),
+    Index("ix_packed_records_scope", "scope_id", "partition", "file_id", "chunk"),
+)
+
 # What the receiver has: the last delivered content of every source record.
 records = Table(
     "records",
@@ -302,6 +318,63 @@ sequences = Table(
     Column("scope_id", Identity64, ForeignKey("scopes.id"), primary_key=True),
     Column("name", Text, primary_key=True),
     Column("last_number", BigInteger, nullable=False),
+)
+
+# Numbers without gaps that a partner checks, such as file sequence and interchange control numbers. A number is used
+# once its file is delivered, void once `void_at` says so, and allocated till then; it is never given twice.
+numbers = Table(
+    "numbers",
+    metadata,
+    _identity(),
+    Column("scope_id", Identity64, ForeignKey("scopes.id"), nullable=False),
+    Column("counter", Text, nullable=False),
+    # Counts on where the number itself starts again at 1.
+    Column("serial", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("file_id", Identity64, ForeignKey("files.id", ondelete="SET NULL")),
+    Column("allocated_at", UtcDateTime, nullable=False),
+    Column("void_at", UtcDateTime),
+    _words("void_why"),
+    UniqueConstraint("scope_id", "counter", "serial"),
+    Index("ix_numbers_number", "scope_id", "counter", "number"),
+    Index("ix_numbers_owner", "scope_id", "owner"),
+    _index_where("ix_numbers_file", "file_id", where="file_id IS NOT NULL"),
+    sqlite_autoincrement=True,
+)
+
+# What the partner's system said of an X12 file, or has yet to say. It counts once the file is delivered.
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("file_id", Identity64, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("scope_id", Identity64, ForeignKey("scopes.id"), nullable=False),
+    Column("interchange", BigInteger, nullable=False),
+    Column("group_control", BigInteger, nullable=False),
+    Column("functional_id", Text, nullable=False),
+    Column("sets", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime),
+    Column("ack_file", Text),
+    Column("detail", JSON, nullable=False),
+    Index("ix_acknowledgements_group", "scope_id", "group_control"),
+    Index("ix_acknowledgements_interchange", "scope_id", "interchange"),
+    _index_where("ix_acknowledgements_open", "scope_id", "due_at", where="state IN ('sent', 'overdue')"),
+)
+
+# The partner's files of acknowledgements that were read: not all may be moved away.
+acknowledgement_files = Table(
+    "acknowledgement_files",
+    metadata,
+    Column("scope_id", Identity64, ForeignKey("scopes.id"), primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("remote_path", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("source_mtime", BigInteger, nullable=False),  # seconds since 1970, by the partner's clock
+    Column("archive_path", Text),
+    Column("read_at", UtcDateTime, nullable=False),
+    Index("ix_acknowledgement_files_path", "scope_id", "remote_path"),
 )
 
 # What another system calls a record of the source: learnt from records that did not have to be posted, too.

@@ -188,6 +188,8 @@ class FileRow:
         kind: What it is to its run: data, manifest, trigger …, inbound.
         source_mtime: Of an inbound file: when it was last changed at the source, seconds since 1970.
         archive_path: Of an inbound file: where it was moved at the source.
+        acknowledgement: Of a delivered file that its receiver acknowledges: sent, accepted, accepted_with_errors,
+            partially_accepted, rejected or overdue; None where no answer is expected.
     """
 
     id: int
@@ -212,6 +214,7 @@ class FileRow:
     delivered_at: datetime | None
     source_mtime: int | None = None
     archive_path: str | None = None
+    acknowledgement: str | None = None
 
     @property
     def key(self) -> RunKey:
@@ -234,6 +237,7 @@ class FileRow:
             "verification": self.verification,
             "status": self.state,
             "delivered_at": iso_z(self.delivered_at),
+            "acknowledgement": self.acknowledgement,
         }
 
 

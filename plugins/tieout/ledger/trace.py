@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, and_, or_, select
 
+from tieout.ledger.acknowledgements import find_acknowledgement
 from tieout.ledger.columns import iso_z
 from tieout.ledger.database import Database
 from tieout.ledger.events import find_events
 from tieout.ledger.filters import by_scope
 from tieout.ledger.held import find_held
 from tieout.ledger.models import events, file_records, files, held, postings, records, runs, scopes
+from tieout.ledger.packed import PackedLine, find_lines
 from tieout.ledger.posting_steps import find_postings
 from tieout.ledger.rows import FileRow, RunRow, Scope
 
@@ -40,15 +44,22 @@ class TraceStore(Database):
             was last delivered of it (`delivered`, None if nothing was), its `held` rows with their history, the
             `files` it is in with its byte range (of kind `inbound`: those it came from), its `postings`, the `runs` it
             took part in and its `events`. `files` are the files of that name, with their runs and events. Both are
-            empty where nothing is known.
+            empty where nothing is known. `lines_left_out` is there where more lines of packed files have this label
+            than are given, and says how many.
         """
         with self._reading() as connection:
-            matches = sorted(_matches(connection, key), key=str)
-            return {
+            packed = find_lines(connection, key)
+            lines = dict(packed.lines)
+            matches = sorted(_matches(connection, key) | set(lines), key=str)
+            for scope, source_key in matches:
+                if source_key != key and (scope, source_key) not in lines:
+                    lines |= find_lines(connection, source_key, scope, by_label=False).lines
+            story: dict[str, Any] = {
                 "key": key,
-                "records": [_record_story(connection, scope, source_key) for scope, source_key in matches],
+                "records": [_record_story(connection, *match, lines.get(match, ())) for match in matches],
                 "files": [_file_story(connection, row) for row in _files_named(connection, key)],
             }
+            return story | ({"lines_left_out": packed.left_out} if packed.left_out else {})
 
 
 def _matches(connection: Connection, key: str) -> set[_Match]:
@@ -79,7 +90,7 @@ def _matches(connection: Connection, key: str) -> set[_Match]:
     }
 
 
-def _record_story(connection: Connection, scope: Scope, source_key: str) -> dict[str, Any]:
+def _record_story(connection: Connection, scope: Scope, source_key: str, lines: Sequence[PackedLine]) -> dict[str, Any]:
     held_rows = find_held(connection, and_(held.c.source_key == source_key, *by_scope(held, scope)))
     in_files = list(
         connection.execute(
@@ -99,6 +110,7 @@ def _record_story(connection: Connection, scope: Scope, source_key: str) -> dict
     story = find_events(connection, events.c.source_key == source_key, *by_scope(events, scope))
     run_ids = (
         {row.run_id for row in in_files}
+        | {line.file.run_id for line in lines}
         | {event.run_id for event in story}
         | {run_id for row in held_rows for run_id in (row.first_run_id, row.run_id)}
     )
@@ -107,9 +119,12 @@ def _record_story(connection: Connection, scope: Scope, source_key: str) -> dict
         "instance": scope.instance,
         "entity": scope.entity,
         "source_key": source_key,
-        "delivered": _delivered(connection, scope, source_key),
+        "delivered": _delivered(connection, scope, source_key) or _delivered_line(lines),
         "held": [row.as_json() for row in held_rows],
-        "files": [_place_in_file(row._mapping) for row in in_files],
+        "files": [
+            *(_place_in_file(connection, row._mapping) for row in in_files),
+            *(_place_of_line(connection, line) for line in lines),
+        ],
         "postings": [row.as_json() for row in posted],
         "runs": _runs(connection, scope, run_ids),
         "events": [event.as_json() for event in story],
@@ -130,9 +145,32 @@ def _delivered(connection: Connection, scope: Scope, source_key: str) -> dict[st
     }
 
 
-def _place_in_file(row: Any) -> dict[str, Any]:
+def _delivered_line(lines: Sequence[PackedLine]) -> dict[str, Any] | None:
+    delivered = [line for line in lines if line.file.state == "delivered"]
+    if not delivered:
+        return None
+    last = delivered[-1]
+    return {
+        "fingerprint": last.fingerprint,
+        "label": last.label,
+        "file_id": last.file.id,
+        "run_id": last.file.run_id,
+        "delivered_at": iso_z(last.file.delivered_at),
+    }
+
+
+def _place_of_line(connection: Connection, line: PackedLine) -> dict[str, Any]:
+    return _file_facts(connection, line.file) | {
+        "fingerprint": line.fingerprint,
+        "label": line.label,
+        "byte_start": line.byte_start,
+        "byte_end": line.byte_end,
+    }
+
+
+def _place_in_file(connection: Connection, row: Any) -> dict[str, Any]:
     file = FileRow(**{column.name: row[column.name] for column in files.c})
-    return _file_facts(file) | {
+    return _file_facts(connection, file) | {
         "fingerprint": row["fingerprint"],
         "label": row["label"],
         "byte_start": row["byte_start"],
@@ -140,14 +178,16 @@ def _place_in_file(row: Any) -> dict[str, Any]:
     }
 
 
-def _file_facts(file: FileRow) -> dict[str, Any]:
+def _file_facts(connection: Connection, file: FileRow) -> dict[str, Any]:
     """The file's row, and what a list leaves out."""
-    return file.as_json() | {
+    answer = find_acknowledgement(connection, file.id)
+    facts = replace(file, acknowledgement=answer.state if answer else None).as_json() | {
         "file_id": file.id,
         "kind": file.kind,
         "archive_path": file.archive_path,
         "message": file.message,
     }
+    return facts | ({"answer": answer.as_json()} if answer else {})
 
 
 def _files_named(connection: Connection, name: str) -> list[FileRow]:
@@ -157,7 +197,7 @@ def _files_named(connection: Connection, name: str) -> list[FileRow]:
 
 
 def _file_story(connection: Connection, row: FileRow) -> dict[str, Any]:
-    return _file_facts(row) | {
+    return _file_facts(connection, row) | {
         "runs": _runs(connection, row.key.scope, {row.run_id}),
         "events": [event.as_json() for event in find_events(connection, events.c.file_id == row.id)],
     }

@@ -100,6 +100,8 @@ class Catalog:
     def is_line_level(self, expression: Expression, own: str | None = None) -> bool:
         """Whether a value differs from line to line."""
         own = own or getattr(expression, "name", None)
+        if expression.derive and expression.derive.function in ("collection_sum", "sum_of_lines"):
+            return False
         # The currency of `money` is the record's, but a line's may be used as well: any reference decides.
         for name in expression.references():
             found = self.resolve(name, within=own)

@@ -77,7 +77,7 @@ def _zero(evaluator: Evaluator, name: str) -> np.ndarray:
 def _differences(
     check: LineSumCheck, terms: LineSumCheck | LocalSum, evaluator: Evaluator, called: Namer, among: np.ndarray
 ) -> Found:
-    lines = _sum_of_rows(evaluator, evaluator.value(terms.lines))
+    lines = evaluator.sum_of_lines(evaluator.value(terms.lines))
     plus = {name: _amount(evaluator, name) for name in terms.plus}
     minus = {name: _amount(evaluator, name) for name in terms.minus}
     added = total([lines, *plus.values()])
@@ -100,17 +100,6 @@ def _differences(
 def _amount(evaluator: Evaluator, name: str) -> pa.Array:
     """An amount of each record, an absent one as zero."""
     return pc.fill_null(evaluator.value(name).array.cast(MONEY), ZERO)
-
-
-def _sum_of_rows(evaluator: Evaluator, values: Values) -> pa.Array:
-    """The sum over each record's rows; exact."""
-    amounts = pc.fill_null(evaluator.at_rows(values), ZERO)
-    frame = evaluator.frame
-    if frame.one_row_each or frame.records == 0:
-        return amounts
-    sums = pa.table({"record": frame.row_record, "amount": amounts}).group_by("record", use_threads=False)
-    # Every record has at least one row and rows stand in the records' order, so the groups do too.
-    return sums.aggregate([("amount", "sum")])["amount_sum"].combine_chunks().cast(MONEY)
 
 
 def _records(evaluator: Evaluator, values: Values, mask: np.ndarray) -> list[int]:

@@ -47,7 +47,8 @@ class MappedBatch:
     Attributes:
         keys: The source's keys as text.
         labels: What people call the records, such as the invoice number.
-        fingerprints: SHA-256 (hex) of what the receiver would see. The same with or without an empty custom column.
+        fingerprints: SHA-256 (hex) of what the receiver would see, without the columns that are not compared. The same
+            with or without an empty custom column.
         currency: ISO 4217 codes; null for entities without money.
         amount: decimal128(28, 6), rounded to the currency; null for entities without money.
         excluded: Position of each excluded record → reason.
@@ -199,7 +200,7 @@ class _BatchMapper:
         return MappedBatch(
             keys=self.frame.column(KEY, pa.string()),
             labels=labels,
-            fingerprints=self._fingerprints(fixed, custom),
+            fingerprints=self._fingerprints(self._compared(rendered, fixed), custom),
             currency=currency,
             amount=amount,
             excluded=excluded,
@@ -238,6 +239,13 @@ class _BatchMapper:
             joined = join([values.array for values in group], self.compiled.dialect)
             segments.append(self.frame.to_rows(joined) if level is Level.RECORD else joined)
         return segments
+
+    def _compared(self, columns: Sequence[Values], segments: Sequence[pa.Array]) -> Sequence[pa.Array]:
+        """The segments without the columns that do not count when contents are compared."""
+        if not self.mapping.not_compared:
+            return segments
+        pairs = zip(self.mapping.columns, columns, strict=True)
+        return self._segments([values for column, values in pairs if column.name not in self.mapping.not_compared])
 
     # --- what goes along with the rows
 

@@ -16,7 +16,7 @@ from tieout.mapping.frame import Elements, Frame, Level, MapContext, to_mask
 from tieout.mapping.held import INVALID_DATE, MAPPING_MISSING, HeldBook, HeldReason
 from tieout.mapping.model import Condition, Derivation, Lookup, Named, Pick
 from tieout.mapping.rendering import Money, render_date, render_decimals, render_number, round_to
-from tieout.odata.layout import MONEY, arrow_type
+from tieout.odata.layout import DECIMALS, MONEY, arrow_type
 from tieout.odata.schema import FieldType
 
 _SETTING = re.compile(r"^\$\{(\w+)\}$")
@@ -88,8 +88,9 @@ class Evaluator:
             if expression.money:
                 money, level = self.money(expression.money, values.level, expression.name)
                 values = Values(money.round(self._at(values, level)), level, values.type)
-            elif expression.decimals is not None:
-                values = Values(round_to(values.array, expression.decimals), values.level, values.type)
+            else:
+                decimals = DECIMALS if expression.decimals is None else expression.decimals
+                values = Values(round_to(values.array, decimals), values.level, values.type)
         return values
 
     def render(self, expression: Named) -> Values:
@@ -124,6 +125,15 @@ class Evaluator:
     def at_rows(self, values: Values) -> pa.Array:
         """The values, one per row."""
         return self._at(values, Level.ROW)
+
+    def sum_of_lines(self, values: Values) -> pa.Array:
+        """The sum over each record's lines, exact; an absent amount counts as zero."""
+        amounts = pc.fill_null(self.at_rows(values).cast(MONEY), functions.ZERO)
+        if self.frame.one_row_each or self.frame.records == 0:
+            return amounts
+        sums = pa.table({"record": self.frame.row_record, "amount": amounts}).group_by("record", use_threads=False)
+        # Every record has at least one row and rows stand in the records' order, so the groups do too.
+        return sums.aggregate([("amount", "sum")])["amount_sum"].combine_chunks().cast(MONEY)
 
     def _at(self, values: Values, level: Level) -> pa.Array:
         if values.level is level or level is Level.RECORD:
@@ -234,6 +244,8 @@ class Evaluator:
             elements = self.frame.elements(collection)
             amount = functions.collection_sum(elements, member, self.frame.records)
             return Values(amount, Level.RECORD, FieldType.NUMBER)
+        if derive.function == "sum_of_lines":
+            return Values(self.sum_of_lines(self.value(derive.of[0], own)), Level.RECORD, FieldType.NUMBER)
         names = list(dict.fromkeys(derive.references()))
         parts = self._aligned([self.value(name, own) for name in names])
         level = parts[0].level
@@ -242,6 +254,10 @@ class Evaluator:
             result = functions.total([amounts[name] for name in derive.of])
         elif derive.function == "difference":
             result = functions.difference([amounts[name] for name in derive.of])
+        elif derive.function == "product":
+            result = functions.product(*(amounts[name] for name in derive.of))
+        elif derive.function == "sign":
+            result = functions.sign(amounts[derive.of[0]])
         else:
             is_foreign = pc.not_equal(amounts[derive.foreign_when or ""], functions.ZERO)
             local = amounts[derive.local or ""]

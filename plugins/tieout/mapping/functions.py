@@ -1,6 +1,6 @@
 """The named functions of `derive`: amounts that follow from other amounts.
 
-Each takes decimal128(28, 6) arrays of one length and gives such an array.
+Each takes decimal128(28, 6) arrays of one length and gives such an array, unless it says otherwise.
 An absent amount counts as zero where amounts are added.
 """
 
@@ -17,6 +17,7 @@ from tieout.mapping.frame import Elements, to_mask
 from tieout.odata.layout import MONEY
 
 ZERO = pa.scalar(Decimal(0), MONEY)
+_EXACT = pa.decimal256(MONEY.precision, MONEY.scale)
 
 
 def total(amounts: Sequence[pa.Array]) -> pa.Array:
@@ -33,6 +34,19 @@ def difference(amounts: Sequence[pa.Array]) -> pa.Array:
     for amount in amounts[1:]:
         result = pc.subtract(result, pc.fill_null(amount, ZERO)).cast(MONEY)
     return result
+
+
+def product(left: pa.Array, right: pa.Array) -> pa.Array:
+    """`product`: the exact product, decimal256 with twelve decimals, so that it is rounded once, where it goes to.
+
+    Absent when one of the two is.
+    """
+    return pc.multiply(left.cast(_EXACT), right.cast(_EXACT))
+
+
+def sign(amount: pa.Array) -> pa.Array:
+    """`sign`: -1, 0 or 1; absent where the amount is."""
+    return pc.sign(amount).cast(MONEY)
 
 
 def collection_sum(elements: Elements | None, member: str, records: int) -> pa.Array:

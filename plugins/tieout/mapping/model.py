@@ -19,7 +19,9 @@ from tieout.odata.schema import FieldType, RecordSchema
 DriftPolicy = Literal["pass_through", "freeze", "hold"]
 Owner = Literal["finance", "data engineer"]
 KeyType = Literal["integer", "text"]
-FunctionName = Literal["sum", "difference", "collection_sum", "document_amount", "document_line_tax"]
+FunctionName = Literal[
+    "sum", "difference", "product", "sign", "collection_sum", "sum_of_lines", "document_amount", "document_line_tax"
+]
 
 LINE_PREFIX = "line."
 """Custom fields of lines get this prefix, so that they never meet a header's field of the same name."""
@@ -138,6 +140,12 @@ class Derivation(Section):
                 f"the function {self.function} takes {', '.join(sorted(needed))} "
                 f"but is given {', '.join(sorted(given)) or 'nothing'}; correct its parameters."
             )
+        wanted = FUNCTION_ARGUMENTS.get(self.function)
+        if wanted is not None and len(self.of) != wanted:
+            raise ValueError(
+                f"the function {self.function} is of exactly {wanted} value{'s' * (wanted > 1)} but `of` has "
+                f"{len(self.of)}; correct it."
+            )
         return self
 
     def references(self) -> Iterator[str]:
@@ -152,10 +160,16 @@ class Derivation(Section):
 FUNCTION_PARAMETERS: dict[str, set[str]] = {
     "sum": {"of"},
     "difference": {"of"},
+    "product": {"of"},
+    "sign": {"of"},
     "collection_sum": {"of"},
+    "sum_of_lines": {"of"},
     "document_amount": {"local", "foreign", "foreign_when"},
     "document_line_tax": {"local", "foreign_choices", "foreign_when", "document_local", "document_foreign"},
 }
+
+FUNCTION_ARGUMENTS: dict[str, int] = {"product": 2, "sign": 1, "sum_of_lines": 1}
+"""How many values `of` has, where that matters."""
 
 _SOURCES = ("from_", "constant", "setting", "first_of", "join", "pick", "cases", "equal", "derive")
 _FORMATS = ("date", "money", "number", "decimals")
@@ -264,7 +278,7 @@ class Source(Section):
 
     Attributes:
         entity_set: The OData entity set.
-        key: The property that identifies a record.
+        key: The property that identifies a record; also a provided one, such as `_key` for a key of several columns.
         key_type: `integer` keys are walked in ranges, `text` keys in the server's order.
         filter: A fixed OData filter that holds for every read.
         record_path: The records are the elements of this collection of the entity set.
@@ -426,6 +440,8 @@ class EntityMapping(Section):
         label: The column by which people know a record; by default the key column.
         key_column: The column that holds the record's key; by default the first one.
         date: Format of all dates that have none of their own.
+        not_compared: Columns that tell something of the sending and nothing of the record, such as whether it was sent
+            before. A record in which only these differ from what was delivered is not sent again.
     """
 
     entity: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -442,6 +458,7 @@ class EntityMapping(Section):
     date: str = "%Y-%m-%d"
     key_column: str | None = None
     label: str | None = None
+    not_compared: tuple[str, ...] = ()
     alternative_when_empty: Alternative | None = None
 
     @property

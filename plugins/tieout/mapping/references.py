@@ -51,7 +51,7 @@ class _ReferenceCheck:
 
     def _source(self) -> Iterator[Problem]:
         source, path = self.mapping.source, (*self.base, "source")
-        if source.key not in source.fields:
+        if source.key not in source.fields and source.key not in source.provided:
             yield (*path, "key"), f"the key {source.key!r} is not among `source.fields`; add it there with its type."
         if source.lines and source.lines not in self.catalog.collections:
             yield (*path, "lines"), self._unknown(source.lines, self.catalog.collections, "collection")
@@ -112,6 +112,8 @@ class _ReferenceCheck:
                     yield where, self._unknown(name, self.catalog.names(), "name")
                 elif key[0] == "derive" and self.catalog.type_of(name, item.name) not in _NUMERIC:
                     yield where, f"{name!r} is not a number, but {item.derive and item.derive.function} takes numbers."
+                elif item.derive and item.derive.function == "sum_of_lines" and key == ("derive", "of"):
+                    yield from self._of_lines(name, where)
 
     def _collection_member(self, name: str, path: KeyPath) -> Iterator[Problem]:
         collection, _, member = name.partition(".")
@@ -121,6 +123,10 @@ class _ReferenceCheck:
             yield path, self._unknown(name, known, "property of a collection")
         elif members[member] not in _NUMERIC:
             yield path, f"{name!r} is not a number, but collection_sum takes numbers."
+
+    def _of_lines(self, name: str, path: KeyPath) -> Iterator[Problem]:
+        if not self.catalog.is_line_level(self._as_reference(name)):
+            yield path, f"{name!r} is the record's and not its lines'; name something that differs from line to line."
 
     def _pick(self, pick: Pick, path: KeyPath) -> Iterator[Problem]:
         members = self.catalog.collections.get(pick.collection)
@@ -172,6 +178,11 @@ class _ReferenceCheck:
         for name, column in ((mapping.key_name, "key_column"), (mapping.label_name, "label")):
             if name in columns and self.catalog.is_line_level(columns[name]):
                 yield (column,), f"the column {name!r} differs from line to line; it must be the record's."
+        for position, name in enumerate(mapping.not_compared):
+            if name not in columns:
+                yield ("not_compared", position), self._unknown(name, columns, "column")
+            elif name == mapping.key_name:
+                yield ("not_compared", position), f"{name!r} tells which record it is; name another column."
         yield from self._excludes()
         yield from self._checks()
         if mapping.totals:

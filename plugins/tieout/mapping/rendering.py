@@ -33,8 +33,8 @@ def render_date(values: pa.Array, pattern: str) -> pa.Array:
 
 
 def round_to(values: pa.Array, decimals: int) -> pa.Array:
-    """Rounds decimal128(28, 6) half away from zero; the type stays."""
-    if decimals >= DECIMALS:
+    """Rounds half away from zero, decimal128(28, 6) or an exact product; gives decimal128(28, 6)."""
+    if decimals >= DECIMALS and values.type == MONEY:
         return values
     return pc.round(values, ndigits=decimals, round_mode=HALF_AWAY_FROM_ZERO).cast(MONEY)
 

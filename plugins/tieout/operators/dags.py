@@ -18,6 +18,7 @@ from airflow.sdk import (
 
 from tieout.config import BrokenInstance, Instance, IntegrationConfig
 from tieout.errors import ConfigurationInvalid
+from tieout.operators.close_timetable import CloseTimetable
 
 OWNER = "tieout"
 
@@ -65,29 +66,67 @@ def _params(entities: tuple[str, ...]) -> dict[str, Param]:
 
 
 def integration_dag(
-    instance: Instance[Any], *, entities: tuple[str, ...], doc_md: str | None, params: dict[str, Param] | None = None
+    instance: Instance[Any],
+    *,
+    entities: tuple[str, ...],
+    doc_md: str | None,
+    params: dict[str, Param] | None = None,
+    timetable: CloseTimetable | None = None,
 ) -> DAG:
-    """The DAG of one instance: an interval timetable, one run at a time, retries by error class."""
+    """The DAG of one instance: an interval timetable, one run at a time, retries by error class.
+
+    Args:
+        instance: The instance.
+        entities: What `conf` may name.
+        doc_md: What operators read.
+        params: What `conf` takes besides the ordinary.
+        timetable: Instead of the cron expression of `schedule`.
+    """
     config: IntegrationConfig = instance.config
-    retries = config.retries
+    schedule: Any = timetable
+    start = datetime.combine(config.start_date, datetime.min.time(), tzinfo=UTC)
+    if timetable is not None:
+        start = timetable.start_of(config.start_date)
+    elif config.schedule:
+        schedule = CronDataIntervalTimetable(config.schedule, timezone=config.timezone)
     return DAG(
         dag_id=instance.dag_id,
-        schedule=CronDataIntervalTimetable(config.schedule, timezone=config.timezone) if config.schedule else None,
-        start_date=datetime.combine(config.start_date, datetime.min.time(), tzinfo=UTC),
+        schedule=schedule,
+        start_date=start,
         catchup=False,
         max_active_runs=1,
         doc_md=doc_md,
         params={**_params(entities), **(params or {})},
         tags=["tieout", instance.integration, *config.tags],
-        default_args={
-            "owner": OWNER,
-            "retries": retries.count,
-            "retry_delay": timedelta(seconds=retries.first_delay_seconds),
-            "retry_exponential_backoff": retries.multiplier,
-            "max_retry_delay": timedelta(seconds=retries.max_delay_seconds),
-            "retry_policy": RETRY_BY_ERROR_CLASS,
-        },
+        default_args=_default_args(config),
     )
+
+
+def companion_dag(instance: Instance[Any], name: str, *, schedule: str, doc_md: str) -> DAG:
+    """A DAG beside an instance's own, for work that comes at other times; its id is `<dag_id>_<name>`."""
+    config: IntegrationConfig = instance.config
+    return DAG(
+        dag_id=f"{instance.dag_id}_{name}",
+        schedule=CronDataIntervalTimetable(schedule, timezone=config.timezone),
+        start_date=datetime.combine(config.start_date, datetime.min.time(), tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        doc_md=doc_md,
+        tags=["tieout", instance.integration, *config.tags],
+        default_args=_default_args(config),
+    )
+
+
+def _default_args(config: IntegrationConfig) -> dict[str, Any]:
+    retries = config.retries
+    return {
+        "owner": OWNER,
+        "retries": retries.count,
+        "retry_delay": timedelta(seconds=retries.first_delay_seconds),
+        "retry_exponential_backoff": retries.multiplier,
+        "max_retry_delay": timedelta(seconds=retries.max_delay_seconds),
+        "retry_policy": RETRY_BY_ERROR_CLASS,
+    }
 
 
 class ReadConfiguration(BaseOperator):

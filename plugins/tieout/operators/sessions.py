@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
+from tieout.errors import SourceUnavailable, Superseded
 from tieout.operators.base import InstanceOperator
 
 if TYPE_CHECKING:
     from tieout.integrations.run import Run
     from tieout.ledger import Ledger
     from tieout.systems.sap_b1.client import SapB1Client
+    from tieout.systems.syspro.client import SysproClient
+
+SYSPRO_POOL = "syspro"
+OPERATOR_WAIT = 900.0
+"""Seconds that a task waits for another run's task with the same SYSPRO operator, where the pool lets them meet."""
+_LOGOUT_WAIT = 45.0
 
 
 @contextmanager
@@ -22,9 +29,10 @@ def sap_b1_session(ledger: Ledger, run: Run, conn_id: str) -> Iterator[SapB1Clie
     from tieout.hooks.connections import sap_b1_settings
     from tieout.hooks.session_store import LedgerSessionStore
     from tieout.systems.sap_b1.client import SapB1Client
+    from tieout.systems.sap_b1.sessions import StoredSession
 
     name = f"sap_b1:{run.integration}:{run.instance}:{run.run_id}"
-    client = SapB1Client(sap_b1_settings(conn_id), LedgerSessionStore(ledger, name))
+    client = SapB1Client(sap_b1_settings(conn_id), LedgerSessionStore(ledger, name, StoredSession))
     try:
         yield client
     finally:
@@ -56,11 +64,40 @@ def sap_b1_own_session(conn_id: str) -> Iterator[Callable[[], SapB1Client]]:
             each.close()
 
 
-class SapB1Session(InstanceOperator):
-    """The run's session with SAP Business One.
+@contextmanager
+def syspro_session(ledger: Ledger, run: Run, conn_id: str, *, wait: float = OPERATOR_WAIT) -> Iterator[SysproClient]:
+    """A client on the session that `login` opened, to itself. Nothing is logged off at the end: the teardown does that.
+
+    Not to be nested: who has the operator would wait for itself.
 
     Args:
-        conn_role: Which of the instance's connections is SAP: `source` or `target`.
+        ledger: Where the session is shared.
+        run: Who asks.
+        conn_id: The Airflow connection.
+        wait: Seconds to wait for another run that uses the same operator just now.
+
+    Raises:
+        SourceUnavailable: Another run used the operator all that time; worth a retry later.
+        ConfigurationInvalid: The connection is wrong.
+    """
+    from tieout.hooks.connections import syspro_settings
+    from tieout.hooks.syspro_session import operator_session
+
+    holder = f"{run.integration}/{run.instance}, run {run.run_id}"
+    session = operator_session(ledger, conn_id, syspro_settings(conn_id), holder, wait=wait)
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(session)
+        except Superseded as error:
+            raise SourceUnavailable(f"SYSPRO has one session per operator. {error}") from None
+        yield client
+
+
+class SessionOperator(InstanceOperator):
+    """A step with a system's session.
+
+    Args:
+        conn_role: Which of the instance's connections is the system: `source` or `target`.
     """
 
     ui_color = "#e8f0fe"
@@ -74,7 +111,7 @@ class SapB1Session(InstanceOperator):
         return str(getattr(self.load_config().connections, self.conn_role))
 
 
-class SapB1Login(SapB1Session):
+class SapB1Login(SessionOperator):
     """One login for the whole run."""
 
     def execute(self, context: Context) -> None:
@@ -96,7 +133,7 @@ class SapB1Login(SapB1Session):
             self.log.info("Logged in to SAP Business One.")
 
 
-class SapB1Logout(SapB1Session):
+class SapB1Logout(SessionOperator):
     """The session's end, whatever happened in between. An unreachable SAP does not fail the run here."""
 
     def execute(self, context: Context) -> Any:
@@ -105,3 +142,51 @@ class SapB1Logout(SapB1Session):
         with self.ledger() as ledger, sap_b1_session(ledger, run, self.conn_id()) as client:
             client.logout()
             self.log.info("Logged out of SAP Business One.")
+
+
+class SysproLogin(SessionOperator):
+    """One log-on for the whole run; a session that another run of this connection has open is used with it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"pool": SYSPRO_POOL, **kwargs})
+
+    def execute(self, context: Context) -> None:
+        """Log on; nothing to do with `auth: basic`.
+
+        Raises:
+            CredentialsRejected: SYSPRO refused the operator, a password or the company.
+            SourceUnavailable: SYSPRO does not answer, has no licence free, or another run keeps the operator.
+        """
+        from tieout.integrations.outcome import tell_every_entity
+
+        run = self.run_of(context)
+        with (
+            self.ledger() as ledger,
+            tell_every_entity(ledger, run),
+            syspro_session(ledger, run, self.conn_id()) as client,
+        ):
+            if not client.settings.needs_token:
+                self.log.info("No log-on: every request to SYSPRO carries the credentials (auth is basic).")
+                return
+            client.login()
+            self.log.info("Logged on to SYSPRO.")
+
+
+class SysproLogout(SessionOperator):
+    """The session's end, whatever happened in between. What goes wrong here does not fail the run."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"pool": SYSPRO_POOL, **kwargs})
+
+    def execute(self, context: Context) -> None:
+        """Log off, as far as SYSPRO still answers and nobody else is using the session."""
+        run = self.run_of(context)
+        try:
+            with self.ledger() as ledger, syspro_session(ledger, run, self.conn_id(), wait=_LOGOUT_WAIT) as client:
+                if not client.settings.needs_token:
+                    self.log.info("No log-off: there was no session (auth is basic).")
+                    return
+                client.logout()
+                self.log.info("Logged off SYSPRO.")
+        except SourceUnavailable as error:
+            self.log.warning("Not logged off, since another run uses the session; it logs off in its turn. %s", error)

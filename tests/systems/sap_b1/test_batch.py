@@ -30,10 +30,10 @@ from tests.systems.sap_b1.posting_server import (
     reset,
 )
 from tieout.errors import SourceUnavailable, Superseded
+from tieout.systems.common.transport import Reply
 from tieout.systems.sap_b1.batch import decode_batch, encode_batch, read_batch
 from tieout.systems.sap_b1.client import SapB1Client
 from tieout.systems.sap_b1.errors import SapError
-from tieout.systems.sap_b1.transport import Reply
 from tieout.systems.sap_b1.writing import Effect, Write, Written
 
 Connect = Callable[..., SapB1Client]

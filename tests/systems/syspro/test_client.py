@@ -196,7 +196,7 @@ def test_no_secret_is_ever_written_down(
 
 
 def test_sessions_for_a_store_that_encrypts() -> None:
-    session = StoredSession("0A00  ", datetime(2026, 1, 31, 4, 5, tzinfo=UTC), 3)
+    session = StoredSession("0A00  ", datetime(2026, 1, 31, 4, 5, tzinfo=UTC), generation=3)
 
     assert StoredSession.from_bytes(session.to_bytes(), 3) == session
     store = MemorySessionStore()

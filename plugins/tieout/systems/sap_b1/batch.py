@@ -14,8 +14,8 @@ from email.message import Message
 
 from urllib3 import HTTPHeaderDict
 
+from tieout.systems.common.transport import Reply
 from tieout.systems.sap_b1.errors import SapError, read_problem
-from tieout.systems.sap_b1.transport import Reply
 from tieout.systems.sap_b1.writing import Effect, Write, Written, read_written
 
 log = logging.getLogger(__name__)

@@ -22,14 +22,14 @@ from urllib3.util import parse_url
 
 from tieout.errors import ContractBroken
 from tieout.odata.query import query_string
-from tieout.systems.sap_b1.backoff import NOTHING_READ, NOTHING_SENT, Backoff
+from tieout.systems.common.backoff import NOTHING_READ, NOTHING_SENT, Backoff
+from tieout.systems.common.transport import Clock, NotAnswered, NotConnected, Reply, Transport
 from tieout.systems.sap_b1.batch import encode_batch, read_batch
 from tieout.systems.sap_b1.errors import Problem, SapError, read_problem
 from tieout.systems.sap_b1.login import JSON_HEADERS
 from tieout.systems.sap_b1.session_keeper import Losses, SessionKeeper
 from tieout.systems.sap_b1.sessions import SessionStore, StoredSession
 from tieout.systems.sap_b1.settings import SapB1Settings
-from tieout.systems.sap_b1.transport import Clock, NotAnswered, NotConnected, Reply, Transport
 from tieout.systems.sap_b1.write_connections import WriteConnections
 from tieout.systems.sap_b1.writing import Effect, Write, Written, lost, read_written
 
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _SPOOL_BYTES = 1024 * 1024
 _CHUNK = 256 * 1024
+_CONNECTIONS = 16
 _PROXY_SUFFIX = re.compile(r'-+gzip"$')
 
 
@@ -65,7 +66,7 @@ class SapB1Client:
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        self._transport = Transport(settings, clock)
+        self._transport = Transport(settings, clock, connections=_CONNECTIONS)
         self._writes = WriteConnections(settings, clock)
         self._keeper = SessionKeeper(settings, sessions, self._transport)
 
@@ -341,7 +342,7 @@ class SapB1Client:
     def _backoff(self, what: str, given_up: str = NOTHING_READ) -> Backoff:
         return Backoff(
             what,
-            self.settings.host,
+            self.settings.server,
             budget=self.settings.retry_seconds,
             clock=self._clock,
             sleep=self._sleep,

@@ -10,10 +10,10 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from tieout.errors import ConfigurationInvalid, ContractBroken, CredentialsRejected
+from tieout.systems.common.transport import NotAnswered, Reply, Transport
 from tieout.systems.sap_b1.errors import LOGIN_REFUSED, Problem, SapError, read_problem
 from tieout.systems.sap_b1.sessions import StoredSession
 from tieout.systems.sap_b1.settings import SapB1Settings
-from tieout.systems.sap_b1.transport import NotAnswered, Reply, Transport
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ import threading
 from dataclasses import dataclass, replace
 
 from tieout.errors import SourceUnavailable
-from tieout.systems.sap_b1.backoff import Backoff
+from tieout.systems.common.backoff import Backoff
+from tieout.systems.common.transport import Reply, Transport
 from tieout.systems.sap_b1.login import LoginPostponed, log_in, log_out, route_of
 from tieout.systems.sap_b1.sessions import SessionStore, StoredSession
 from tieout.systems.sap_b1.settings import SapB1Settings
-from tieout.systems.sap_b1.transport import Reply, Transport
 
 log = logging.getLogger(__name__)
 

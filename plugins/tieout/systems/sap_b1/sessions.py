@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
 
 import msgspec
 
-from tieout.errors import Superseded
+from tieout.systems.common import sessions
 
 
 @dataclass(frozen=True)
-class StoredSession:
+class StoredSession(sessions.Session):
     """A session of one company and user.
 
     Attributes:
         session_id: Value of the cookie `B1SESSION`; a secret.
         route_id: Value of the cookie `ROUTEID`, which pins a node; None lets the balancer choose.
         started_at: The server's clock when the first of these sessions began, aware UTC.
-        generation: Number of the session in its store; a newer one replaces it.
     """
 
     session_id: str = field(repr=False)
     route_id: str | None = field(repr=False)
     started_at: datetime
-    generation: int = 0
 
     @property
     def cookie(self) -> str:
@@ -58,65 +52,5 @@ class StoredSession:
         )
 
 
-class SessionStore(Protocol):
-    """Where the tasks of a run share one session."""
-
-    def load(self) -> StoredSession | None:
-        """The open session, or None when there is none or it was closed."""
-        ...
-
-    def save(self, session: StoredSession, expected_generation: int) -> int:
-        """Stores a new session; returns its generation.
-
-        Args:
-            session: The new session.
-            expected_generation: Generation of the session it replaces; 0 when `load` gave none.
-
-        Raises:
-            tieout.errors.Superseded: Somebody else stored another one meanwhile.
-        """
-        ...
-
-    def close(self) -> None:
-        """Marks the session as closed: `load` gives none until the next `save`."""
-        ...
-
-    def lock(self) -> AbstractContextManager[object]:
-        """Held while logging in: one log-in at a time over all workers. Need not be reentrant."""
-        ...
-
-
-class MemorySessionStore:
-    """Shares a session between the threads of one process."""
-
-    def __init__(self) -> None:
-        self._login = threading.Lock()
-        self._state = threading.Lock()
-        self._session: StoredSession | None = None
-        self._generation = 0
-
-    def load(self) -> StoredSession | None:
-        """The open session, if any."""
-        with self._state:
-            return self._session
-
-    def save(self, session: StoredSession, expected_generation: int) -> int:
-        """Stores a new session; see `SessionStore`."""
-        with self._state:
-            current = self._session.generation if self._session else 0
-            if current != expected_generation:
-                raise Superseded("Another session was stored meanwhile.")
-            self._generation += 1
-            self._session = replace(session, generation=self._generation)
-            return self._generation
-
-    def close(self) -> None:
-        """Forgets the session."""
-        with self._state:
-            self._session = None
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """One log-in at a time."""
-        with self._login:
-            yield
+SessionStore = sessions.SessionStore[StoredSession]
+MemorySessionStore = sessions.MemorySessionStore[StoredSession]

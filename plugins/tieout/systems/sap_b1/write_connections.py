@@ -18,8 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from tieout.systems.sap_b1.settings import SapB1Settings
-from tieout.systems.sap_b1.transport import (
+from tieout.systems.common.transport import (
     Clock,
     NotAnswered,
     NotConnected,
@@ -27,9 +26,11 @@ from tieout.systems.sap_b1.transport import (
     TooLarge,
     pieces,
     reason_of,
+    reply_of,
     tls_failure,
     tls_options,
 )
+from tieout.systems.sap_b1.settings import SapB1Settings
 
 _LONGEST_IDLE = 2.0
 """Seconds after which an idle connection is not used again. Balancers close theirs after a few (Apache: 5); a write on
@@ -133,7 +134,7 @@ class WriteConnections:
             raise NotConnected(f"no connection within {self._settings.connect_timeout:g} seconds") from None
         except (ssl.SSLError, CertificateError) as error:
             connection.close()
-            raise tls_failure(error, self._settings.host) from None
+            raise tls_failure(error, self._settings) from None
         except (HTTPError, OSError) as error:
             connection.close()
             raise NotConnected(_why(error)) from None
@@ -175,17 +176,12 @@ class WriteConnections:
             for chunk in pieces(response, settings.max_page_bytes, self._clock, since, settings.request_timeout):
                 kept.append(chunk)
         except NotAnswered as error:
-            raise NotAnswered(str(error), timed_out=error.timed_out, partial=_reply(response, kept)) from None
+            raise NotAnswered(str(error), timed_out=error.timed_out, partial=reply_of(response, kept)) from None
         except (TooLarge, HTTPException, HTTPError, OSError) as error:
             timed_out = isinstance(error, ReadTimeoutError | TimeoutError)
             reason = f"the answer has {error}" if isinstance(error, TooLarge) else f"it broke off ({_why(error)})"
-            raise NotAnswered(reason, timed_out=timed_out, partial=_reply(response, kept)) from None
-        return _reply(response, kept)
-
-
-def _reply(response: BaseHTTPResponse, kept: list[bytes]) -> Reply:
-    cookies = tuple(response.headers.getlist("Set-Cookie"))
-    return Reply(response.status, response.headers, b"".join(kept), cookies)
+            raise NotAnswered(reason, timed_out=timed_out, partial=reply_of(response, kept)) from None
+        return reply_of(response, kept)
 
 
 def _why(error: BaseException) -> str:

@@ -17,9 +17,9 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from tieout.odata.query import Key, literal
+from tieout.systems.common.transport import NotAnswered
 from tieout.systems.sap_b1.entities import ENTITY_SETS
 from tieout.systems.sap_b1.errors import CHANGED_MEANWHILE, NOT_FOUND, read_problem
-from tieout.systems.sap_b1.transport import NotAnswered
 
 _JSON = msgspec.json.Decoder(float_hook=Decimal)
 _ENTITY_SET = re.compile(r"\w+")

@@ -19,18 +19,20 @@ from typing import TypeVar
 import pyarrow as pa
 
 from tieout.errors import ConfigurationInvalid, CredentialsRejected
+from tieout.systems.common.backoff import Backoff
+from tieout.systems.common.transport import Clock, NotAnswered, Reply
 from tieout.systems.syspro.answers import EnetError, Kind, find_error
-from tieout.systems.syspro.backoff import Backoff
 from tieout.systems.syspro.comfnd_reader import ComfndReader
 from tieout.systems.syspro.credentials import TOKEN_PARAMETER, basic_headers, token_headers, token_params
 from tieout.systems.syspro.errors import Problem, SysproError, Unreadable, read_problem
+from tieout.systems.syspro.logon import logon_profile
 from tieout.systems.syspro.odata_reader import ODataReader
 from tieout.systems.syspro.redaction import redact
 from tieout.systems.syspro.session_keeper import SessionKeeper, utc_now
 from tieout.systems.syspro.sessions import MemorySessionStore, SessionStore, StoredSession
 from tieout.systems.syspro.settings import SysproSettings
-from tieout.systems.syspro.tables import TableRead
-from tieout.systems.syspro.transport import Clock, NotAnswered, Reply, Target, Transport
+from tieout.systems.syspro.tables import Table, TableRead
+from tieout.systems.syspro.transport import Target, Transport
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +100,18 @@ class SysproClient:
             return None
         return self._keeper.current(self._backoff(self.settings.logon_path)).logged_on_at
 
+    def profile(self) -> dict[str, str]:
+        """What SYSPRO says of the session, such as `CompanyName`; empty with `basic`, and where it says nothing.
+
+        Raises:
+            CredentialsRejected: A log-on was needed and refused.
+            SourceUnavailable: It was needed, and the server does not answer within the budget.
+        """
+        if not self.settings.needs_token:
+            return {}
+        session = self._keeper.current(self._backoff(self.settings.profile_path))
+        return logon_profile(self._transport, self.settings, session.token) or {}
+
     def logout(self) -> None:
         """Ends the shared session on the server and in the store, and closes the connections. Never raises."""
         if self.settings.needs_token:
@@ -128,6 +142,11 @@ class SysproClient:
     def count(self, read: TableRead) -> int | None:
         """How many rows the server counts, where it does; conditions on dates are a day wider. Errors as `read`."""
         return None if self.settings.reader == "comfnd" else self._odata.count(read)
+
+    def probe(self, table: Table) -> int:
+        """Reads one record of a table, to see whether reading works; how many there were, 0 or 1. Errors as `read`."""
+        read = TableRead(table, raw=False)
+        return self._comfnd.probe(read) if self.settings.reader == "comfnd" else self._odata.probe(read)
 
     def fetch(self, path: str, params: Mapping[str, str], parse: Callable[[bytes], T]) -> T:
         """Reads a document of the OData service.
@@ -251,7 +270,7 @@ class SysproClient:
     def _backoff(self, what: str) -> Backoff:
         return Backoff(
             what,
-            self.settings.host,
+            self.settings.server,
             budget=self.settings.retry_seconds,
             clock=self._clock,
             sleep=self._sleep,

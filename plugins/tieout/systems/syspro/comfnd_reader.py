@@ -62,7 +62,7 @@ class ComfndReader:
         number, last = 0, None
         pending: list[tuple[Condition, ...]] = [()]
         while pending:
-            page = self._page(read, pending[-1])
+            page = self._page(read, pending[-1], self._settings.page_size)
             if not page.rows:
                 pending.pop()
                 continue
@@ -79,23 +79,28 @@ class ComfndReader:
             if batch.num_rows:
                 yield batch
 
-    def _page(self, read: TableRead, after: Sequence[Condition]) -> XmlRows:
+    def probe(self, read: TableRead) -> int:
+        """Asks for one record; how many came. Errors as `read`."""
+        page = self._page(read, (), 1)
+        return int(build_batch(read, page.values, page.raw if read.raw else (), "the first record").num_rows)
+
+    def _page(self, read: TableRead, after: Sequence[Condition], rows: int) -> XmlRows:
         where = (*read.where, *after)
         if read.table.name not in self._whole:
             try:
-                return self._answer(read, where, read.names)
+                return self._answer(read, where, read.names, rows)
             except SysproError as error:
                 if error.status != 200:
                     raise
                 # Which column this site does not have is not to be told from the message: all of them, then.
-                page = self._answer(read, where, ())
+                page = self._answer(read, where, (), rows)
                 log.info("%s: COMFND refuses the columns (%s); it is asked for all", read.table.name, error)
                 self._whole.add(read.table.name)
                 return page
-        return self._answer(read, where, ())
+        return self._answer(read, where, (), rows)
 
-    def _answer(self, read: TableRead, where: Sequence[Condition], names: Sequence[str]) -> XmlRows:
-        xml_in = query_xml(read, where, names, self._settings.page_size)
+    def _answer(self, read: TableRead, where: Sequence[Condition], names: Sequence[str], rows: int) -> XmlRows:
+        xml_in = query_xml(read, where, names, rows)
         page: XmlRows = self._query(BUSINESS_OBJECT, xml_in, lambda body: read_rows(body, read.table.name, read.names))
         return page
 

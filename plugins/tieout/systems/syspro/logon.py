@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import html
 import logging
+import re
 from datetime import datetime
 
 from tieout.errors import ConfigurationInvalid, ContractBroken, CredentialsRejected
+from tieout.systems.common.transport import NotAnswered, Reply
 from tieout.systems.syspro.answers import EnetError, Kind, decode_text, find_error, unwrap
 from tieout.systems.syspro.credentials import basic_headers, token_headers
 from tieout.systems.syspro.errors import read_problem
 from tieout.systems.syspro.redaction import redact
 from tieout.systems.syspro.sessions import StoredSession
 from tieout.systems.syspro.settings import SysproSettings
-from tieout.systems.syspro.transport import NotAnswered, Reply, Target, Transport
+from tieout.systems.syspro.transport import Target, Transport
 
 log = logging.getLogger(__name__)
 
 _LONGEST_TOKEN = 4096
+_ELEMENT = re.compile(r"<([A-Za-z]\w*)[^<>]*>([^<>]*)</\1>")
 
 
 class LogonPostponed(Exception):
@@ -69,13 +73,28 @@ def log_off(transport: Transport, settings: SysproSettings, token: str) -> bool:
 
 def is_alive(transport: Transport, settings: SysproSettings, token: str) -> bool:
     """Whether a session still lives, as far as can be told: a server that cannot say so counts as yes."""
+    return logon_profile(transport, settings, token) is not None
+
+
+def logon_profile(transport: Transport, settings: SysproSettings, token: str) -> dict[str, str] | None:
+    """What SYSPRO says of a session: element names and texts, such as `CompanyName` and `LocalCurrencyCode`.
+
+    Returns:
+        None if the session has ended; empty where the server says nothing that can be read.
+    """
     headers = basic_headers(settings) | token_headers(settings, token)
     try:
         reply = transport.get(Target(settings.profile_path, {"UserId": token}, headers))
     except NotAnswered:
-        return True
-    error = find_error(reply.body, reply.headers.get("Content-Type") or "")
-    return error is None or error.kind is not Kind.SESSION_LOST
+        return {}
+    content_type = reply.headers.get("Content-Type") or ""
+    error = find_error(reply.body, content_type)
+    if error is not None:
+        return None if error.kind is Kind.SESSION_LOST else {}
+    if reply.status != 200:
+        return {}
+    text = unwrap(decode_text(reply.body, content_type))
+    return {name: html.unescape(value).strip() for name, value in _ELEMENT.findall(text) if value.strip()}
 
 
 def _token(text: str, settings: SysproSettings) -> str:

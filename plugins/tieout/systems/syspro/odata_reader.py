@@ -88,6 +88,10 @@ class ODataReader:
         walk = _Walk(self._fetch, self._settings, read, self._dialects.get(read.table.name))
         return walk.first_page(top=1).count
 
+    def probe(self, read: TableRead) -> int:
+        """Asks for one record; how many came. Errors as `read`."""
+        return _Walk(self._fetch, self._settings, read, self._dialects.get(read.table.name)).probe()
+
 
 class _Walk:
     """One walk over one table."""
@@ -129,6 +133,10 @@ class _Walk:
                 previous, number = page.last_key, number + 1
                 page = coming.result()
         self._check_count(counted, rows)
+
+    def probe(self) -> int:
+        """Reads the first record as a page of its own."""
+        return int(self._pages.batch(self.first_page(top=1), "the first record").num_rows)
 
     def first_page(self, top: int) -> Page:
         """The first page, in whatever dialect the server understands."""

@@ -10,14 +10,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tieout.errors import SourceUnavailable
-from tieout.systems.syspro.backoff import Backoff
+from tieout.systems.common.backoff import Backoff
+from tieout.systems.common.transport import Clock
 from tieout.systems.syspro.logon import LogonPostponed, is_alive, log_off, log_on
 from tieout.systems.syspro.sessions import SessionStore, StoredSession
 from tieout.systems.syspro.settings import SysproSettings
-from tieout.systems.syspro.transport import Clock, Transport
+from tieout.systems.syspro.transport import Transport
 
 log = logging.getLogger(__name__)
 
@@ -156,4 +158,4 @@ class SessionKeeper:
         generation = self._sessions.save(session, old.generation if old is not None else 0)
         log.info("Logged on to SYSPRO at %s, company %s, as operator %s",
                  self._settings.host, self._settings.company_id, self._settings.operator)  # fmt: skip
-        return StoredSession(session.token, session.logged_on_at, generation)
+        return replace(session, generation=generation)

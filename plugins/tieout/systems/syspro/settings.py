@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from tieout.errors import ConfigurationInvalid
+from tieout.systems.common.connection_fields import ExtraFields, base_url, needed
 
-_TRUE = frozenset({"true", "1", "yes", "on"})
-_FALSE = frozenset({"false", "0", "no", "off"})
 _MEGABYTE = 1024 * 1024
 
 LOGON_PATH = "/Utilities/Logon"
@@ -95,6 +92,11 @@ class SysproSettings:
         return urlsplit(self.base_url).netloc
 
     @property
+    def server(self) -> str:
+        """The server, for messages."""
+        return f"SYSPRO at {self.host}"
+
+    @property
     def needs_token(self) -> bool:
         """Whether there is a log-on at all."""
         return self.auth != "basic"
@@ -141,13 +143,13 @@ class SysproSettings:
         Raises:
             ConfigurationInvalid: Something is missing or makes no sense; the message says what to put where.
         """
-        fields = _Fields(name, _extra(extra, name))
-        operator = _needed(login, name, "login", "the SYSPRO operator")
+        fields = ExtraFields.read(extra, name)
+        operator = needed(login, name, "login", "the SYSPRO operator")
         reader = fields.choice("reader", READERS)
         logon = fields.path("logon_path", LOGON_PATH)
         query = fields.path("query_path", "")
         settings = cls(
-            base_url=_base_url(host, port, schema, name),
+            base_url=base_url(host, port, schema, name, example="https://syspro.example.com:30001"),
             operator=operator,
             password=password or "",
             company_id=fields.text("company_id", "the SYSPRO company, such as EDU1"),
@@ -161,7 +163,7 @@ class SysproSettings:
             logoff_path=fields.path("logoff_path", _beside(logon, "Logoff")),
             profile_path=fields.path("profile_path", _beside(logon, "GetLogonProfile")),
             query_paths=(query,) if query else _query_paths(logon),
-            odata_path=fields.template("odata_path", ODATA_PATH),
+            odata_path=_table_template(fields),
             strip_token=fields.boolean("strip_token"),
             paging=fields.choice("paging", PAGING),
             page_size=int(fields.number("page_size", PAGE_SIZES[reader], least=1)),
@@ -207,113 +209,8 @@ def _query_paths(logon_path: str) -> tuple[str, ...]:
     return (posixpath.join(parent, "Query/Query"),)
 
 
-def _extra(extra: Mapping[str, Any] | str | None, name: str) -> Mapping[str, Any]:
-    if extra is None or extra == "":
-        return {}
-    if isinstance(extra, str):
-        try:
-            extra = json.loads(extra)
-        except ValueError:
-            raise ConfigurationInvalid(f"Connection {name}: the field extra is not valid JSON.") from None
-    if not isinstance(extra, Mapping):
-        raise ConfigurationInvalid(f"Connection {name}: the field extra must be a JSON object, such as {{...}}.")
-    return extra
-
-
-def _needed(value: str | None, name: str, where: str, what: str) -> str:
-    if not value:
-        raise ConfigurationInvalid(f"Connection {name}: {where} is missing; put {what} there.")
+def _table_template(fields: ExtraFields) -> str:
+    value = fields.path("odata_path", ODATA_PATH)
+    if "{table}" not in value:
+        raise fields.wrong("odata_path", value, f"a path with {{table}} in it, such as {ODATA_PATH}")
     return value
-
-
-def _base_url(host: str | None, port: int | None, schema: str | None, name: str) -> str:
-    example = "such as https://syspro.example.com:30001"
-    host = (host or "").strip()
-    if not host:
-        raise ConfigurationInvalid(f"Connection {name}: host is missing; put the base URL there, {example}.")
-    if "://" not in host:
-        host = f"{(schema or 'https').lower()}://{host}"
-    try:
-        parts = urlsplit(host)
-        own_port = parts.port
-    except ValueError:
-        raise ConfigurationInvalid(
-            f"Connection {name}: host is not a URL; put the base URL there, {example}."
-        ) from None
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationInvalid(
-            f"Connection {name}: host holds a user or password; put them into login and password."
-        )
-    if parts.scheme not in ("http", "https"):
-        raise ConfigurationInvalid(f"Connection {name}: the scheme is {parts.scheme!r}; use http or https.")
-    if not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationInvalid(f"Connection {name}: host is not a base URL; write it {example}.")
-    netloc = parts.netloc if own_port is not None or port is None else f"{parts.netloc}:{port}"
-    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
-
-
-@dataclass(frozen=True)
-class _Fields:
-    """The `extra` of a connection, read with clear complaints."""
-
-    name: str
-    values: Mapping[str, Any] = field(repr=False)
-
-    def optional(self, key: str) -> str:
-        value = self.values.get(key)
-        return "" if value is None else str(value)
-
-    def text(self, key: str, what: str) -> str:
-        return _needed(self.optional(key).strip(), self.name, f"{key} in extra", what)
-
-    def choice(self, key: str, choices: tuple[str, ...]) -> str:
-        value = str(self.values.get(key) or choices[0]).strip().lower()
-        if value not in choices:
-            raise self._wrong(key, value, f"one of {', '.join(choices)}")
-        return value
-
-    def path(self, key: str, default: str) -> str:
-        value = self.optional(key).strip() or default
-        if "?" in value or "#" in value or "://" in value:
-            raise ConfigurationInvalid(f"Connection {self.name}: {key} in extra must be a path, without host or query.")
-        return f"/{value.strip('/')}" if value else ""
-
-    def template(self, key: str, default: str) -> str:
-        value = self.path(key, default)
-        if "{table}" not in value:
-            raise self._wrong(key, value, f"a path with {{table}} in it, such as {ODATA_PATH}")
-        return value
-
-    def number(self, key: str, default: float, least: float = 0.001) -> float:
-        value = self.values.get(key)
-        if value is None or value == "":
-            return default
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise self._wrong(key, value, "a number") from None
-        if not least <= number < float("inf"):
-            raise self._wrong(key, value, "a number greater than zero")
-        return number
-
-    def boolean(self, key: str) -> bool:
-        text = str(self.values.get(key) or "false").strip().lower()
-        if text not in _TRUE | _FALSE:
-            raise self._wrong(key, text, "true or false")
-        return text in _TRUE
-
-    def verify(self) -> bool | str:
-        value = self.values.get("verify", True)
-        if value is None or isinstance(value, bool):
-            return True if value is None else value
-        text = str(value).strip()
-        if text.lower() in _TRUE or not text:
-            return True
-        if text.lower() in _FALSE:
-            return False
-        if not Path(text).is_file():
-            raise self._wrong("verify", text, "true, false or the path of a CA file that exists")
-        return text
-
-    def _wrong(self, key: str, value: Any, wanted: str) -> ConfigurationInvalid:
-        return ConfigurationInvalid(f"Connection {self.name}: {key} in extra is {value!r}; it must be {wanted}.")

@@ -1,4 +1,4 @@
-"""One HTTP request to a Service Layer: limits on time and size, and failures told apart. No sessions, no repeats."""
+"""One HTTP request to a server: limits on time and size, and failures told apart. No sessions, no repeats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import urllib3
 from urllib3.exceptions import (
@@ -21,18 +21,60 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 
 from tieout.errors import ConfigurationInvalid, ContractBroken
-from tieout.systems.sap_b1.settings import SapB1Settings
 
 Clock = Callable[[], float]
 """Seconds of a clock that never goes back."""
 
 _CHUNK = 256 * 1024
-_CONNECTIONS = 16
+
+
+class ServerSettings(Protocol):
+    """What is asked of a system's settings."""
+
+    @property
+    def server(self) -> str:
+        """The server, for messages: `SYSPRO at erp:30001`."""
+        ...
+
+    @property
+    def base_url(self) -> str:
+        """Scheme, host, port and perhaps a path, without a trailing slash."""
+        ...
+
+    @property
+    def verify(self) -> bool | str:
+        """Whether the TLS certificate is verified, or the CA file to verify it with."""
+        ...
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds for the TCP and TLS handshake."""
+        ...
+
+    @property
+    def read_timeout(self) -> float:
+        """Seconds without a byte after which an answer counts as lost."""
+        ...
+
+    @property
+    def request_timeout(self) -> float:
+        """Seconds that one request may take over all."""
+        ...
+
+    @property
+    def max_page_bytes(self) -> int:
+        """Largest answer that is accepted."""
+        ...
+
+    @property
+    def page_size(self) -> int:
+        """Records per page."""
+        ...
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. Its headers hold the session's cookies: never log them."""
+    """An answer. Headers, cookies and even the body may hold a session: never log them."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -63,17 +105,18 @@ class TooLarge(Exception):
 
 
 class Transport:
-    """Connections to one Service Layer, for several threads. Keeps no cookies and follows no redirects."""
+    """Connections to one server, for several threads. Keeps no cookies and follows no redirects.
 
-    def __init__(self, settings: SapB1Settings, clock: Clock) -> None:
+    Args:
+        settings: Address and limits.
+        clock: Seconds of a clock that never goes back.
+        connections: How many are kept open.
+    """
+
+    def __init__(self, settings: ServerSettings, clock: Clock, *, connections: int) -> None:
         self._settings = settings
         self._clock = clock
-        self._pool = urllib3.PoolManager(
-            num_pools=1,
-            maxsize=_CONNECTIONS,
-            retries=False,
-            **tls_options(settings),
-        )
+        self._pool = urllib3.PoolManager(num_pools=1, maxsize=connections, retries=False, **tls_options(settings))
 
     def close(self) -> None:
         """Closes all connections."""
@@ -94,7 +137,7 @@ class Transport:
 
         Args:
             method: HTTP method.
-            url: Absolute URL.
+            url: Absolute URL. Its query is never shown.
             headers: Request headers.
             body: Request body.
             read_timeout: Seconds without a byte after which the answer counts as lost.
@@ -107,10 +150,10 @@ class Transport:
             ContractBroken: The body is larger than `max_bytes`.
         """
         since = self._clock()
-        most = max_bytes or self._settings.max_page_bytes
+        settings = self._settings
         timeout = urllib3.Timeout(
-            connect=self._settings.connect_timeout,
-            read=min(read_timeout or self._settings.read_timeout, self._settings.request_timeout),
+            connect=settings.connect_timeout,
+            read=min(read_timeout or settings.read_timeout, settings.request_timeout),
         )
         with self._failures():
             response = self._pool.request(
@@ -122,13 +165,15 @@ class Transport:
                 take: Callable[[bytes], object] = (
                     sink if sink is not None and 200 <= response.status < 300 else kept.append
                 )
-                for chunk in pieces(response, most, self._clock, since, self._settings.request_timeout):
+                most = max_bytes or settings.max_page_bytes
+                for chunk in pieces(response, most, self._clock, since, settings.request_timeout):
                     take(chunk)
                 complete = True
             except TooLarge as error:
+                path = url.partition("?")[0].removeprefix(settings.base_url)
                 raise ContractBroken(
-                    f"SAP Business One at {self._settings.host} sends {error} for {_path(url)}; lower page_size in "
-                    f"the connection's extra (now {self._settings.page_size})."
+                    f"{settings.server} sends {error} for {path}; lower page_size in the connection's extra (now "
+                    f"{settings.page_size})."
                 ) from None
             finally:
                 # A connection whose answer was not read to its end cannot carry another request.
@@ -136,12 +181,11 @@ class Transport:
                     response.release_conn()
                 else:
                     response.close()
-        cookies = tuple(response.headers.getlist("Set-Cookie"))
-        return Reply(response.status, response.headers, b"".join(kept), cookies)
+        return reply_of(response, kept)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
-        host = self._settings.host
+        # urllib3's errors may hold the URL, hence its secrets: none is passed on, not even as a cause.
         try:
             yield
         except NewConnectionError as error:
@@ -151,11 +195,11 @@ class Transport:
         except ReadTimeoutError:
             raise NotAnswered("the answer did not come in time", timed_out=True) from None
         except SSLError as error:
-            raise tls_failure(error.args[0] if error.args else error, host) from None
+            raise tls_failure(error.args[0] if error.args else error, self._settings) from None
         except ProtocolError as error:
             raise NotAnswered(f"the connection broke off ({reason_of(error)})") from None
         except LocationParseError:
-            raise ConfigurationInvalid(f"The address of SAP Business One, {host!r}, is not a URL.") from None
+            raise ConfigurationInvalid(f"The address of {self._settings.server} is not a URL.") from None
         except (HTTPError, OSError) as error:
             raise NotAnswered(reason_of(error)) from None
 
@@ -187,7 +231,13 @@ def pieces(response: BaseHTTPResponse, most: int, clock: Clock, since: float, se
         raise NotAnswered(f"the answer broke off, {response.length_remaining} bytes are missing")
 
 
-def tls_options(settings: SapB1Settings) -> dict[str, Any]:
+def reply_of(response: BaseHTTPResponse, kept: list[bytes]) -> Reply:
+    """The answer, of whose body so much was kept."""
+    cookies = tuple(response.headers.getlist("Set-Cookie"))
+    return Reply(response.status, response.headers, b"".join(kept), cookies)
+
+
+def tls_options(settings: ServerSettings) -> dict[str, Any]:
     """How urllib3 verifies the server's certificate."""
     if settings.verify is False:
         return {"cert_reqs": ssl.CERT_NONE, "assert_hostname": False}
@@ -196,31 +246,27 @@ def tls_options(settings: SapB1Settings) -> dict[str, Any]:
     return {"cert_reqs": ssl.CERT_REQUIRED}
 
 
-def tls_failure(cause: BaseException, host: str) -> Exception:
+def tls_failure(cause: BaseException, settings: ServerSettings) -> Exception:
     """What a failed TLS handshake means: a certificate or port that is wrong, or a connection that broke off."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         return ConfigurationInvalid(
-            f"The TLS certificate of SAP Business One at {host} is not trusted ({cause.verify_message}). Put the "
-            f"path of the issuing CA's file into verify of the connection's extra; verify false switches the check "
-            f"off, for test systems only."
+            f"The TLS certificate of {settings.server} is not trusted ({cause.verify_message}). Put the path of the "
+            f"issuing CA's file into verify of the connection's extra; verify false switches the check off, for test "
+            f"systems only."
         )
     if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return NotConnected("the TLS connection broke off")
     if isinstance(cause, ssl.SSLError):
         return ConfigurationInvalid(
-            f"No TLS connection to SAP Business One at {host} ({cause.reason or 'handshake failed'}). Check that the "
-            f"port is Service Layer's HTTPS port, and the CA file in verify of the connection's extra."
+            f"No TLS connection to {settings.server} ({cause.reason or 'handshake failed'}). Check that the port is "
+            f"its HTTPS port, and the CA file in verify of the connection's extra."
         )
     return NotConnected("the TLS connection failed")
 
 
 def reason_of(error: BaseException) -> str:
-    """The operating system's word for a failed connection, else the error's name."""
+    """The operating system's word for a failed connection, else the error's name: never its text."""
     cause = error.__cause__ or error.__context__
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     return type(cause or error).__name__
-
-
-def _path(url: str) -> str:
-    return url.split("?", 1)[0].split("/b1s/", 1)[-1]

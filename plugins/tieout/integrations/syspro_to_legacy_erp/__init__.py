@@ -1,0 +1,1 @@
+"""SYSPRO → legacy ERP: the monthly close as files, to the partner's spec."""

@@ -1,0 +1,1 @@
+"""G/L postings of a period: grouped by cost centre, in the partner's format."""
