@@ -10,12 +10,14 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,11 +26,12 @@ from tieout.config import SysproSource
 from tieout.errors import DoesNotTieOut
 from tieout.integrations.sorting import Place, in_currency
 from tieout.integrations.syspro_to_legacy_erp.gl.grouping import Grouped, in_order, sums_by_group
-from tieout.integrations.syspro_to_legacy_erp.gl.judging import Judged, content_of
+from tieout.integrations.syspro_to_legacy_erp.gl.judging import ENTRIES, Judged, content_of
 from tieout.integrations.syspro_to_legacy_erp.gl.reading import JOURNALS, PeriodRead
 from tieout.integrations.syspro_to_legacy_erp.gl.rules import GlRules
 from tieout.integrations.syspro_to_legacy_erp.gl.writers import SCHEMA, GlFileWriter, Piece, voucher_of
 from tieout.mapping.held import HeldReason
+from tieout.odata.layout import MONEY
 from tieout.staging import Folder, StagedPath, read_parts, write_bytes_atomically
 
 DATA = "data"
@@ -44,8 +47,18 @@ INDEX_SCHEMA = pa.schema(
         ("byte_end", pa.int64()),
     ]
 )
-COLUMNS = ("GlYear", "GlPeriod", "Journal", "EntryNumber", "GlCode", "EntryValue", "EntryDate", "Source", "Reference",
-           "Comment")  # fmt: skip
+TEXTS = ("EntryDate", "Source", "Reference", "Comment")
+SPILLED = pa.schema(
+    [
+        ("_position", pa.int64()),
+        ("date", pa.string()),
+        ("source", pa.string()),
+        ("reference", pa.string()),
+        ("description", pa.string()),
+    ]
+)
+"""What of a posting goes through the disk; its numbers stay in memory."""
+
 
 MakeWriter = Callable[[Callable[[], Iterator[pa.RecordBatch]]], GlFileWriter]
 """Makes a file's writer; it is given the batches for a first pass, for headers that show totals."""
@@ -138,51 +151,66 @@ class PeriodFile:
         coded = [rules.code(code) for code in judged.gl_codes]
         self._centres = pa.array([each.cost_centre for each in coded], pa.string())
         self._accounts = pa.array([each.account for each in coded], pa.string())
+        self._gl_codes = pa.array(judged.gl_codes, pa.string())
         self._groups = in_order([(each.cost_centre or "", each.account or "") for each in coded])
         self._stack = ExitStack()
 
     def __enter__(self) -> PeriodFile:
         send = self._judged.places == Place.SEND
         sizes = np.bincount(self._groups[self._judged.codes[send]], minlength=1) if send.any() else np.zeros(1, int)
-        self._grouped = self._stack.enter_context(Grouped(SCHEMA, sizes.astype(np.int64)))
+        self._grouped = self._stack.enter_context(Grouped(SPILLED, sizes.astype(np.int64)))
         headers = _HeaderTexts(self._folder)
         at = 0
-        for batch in read_parts(self._folder, names=self._period.parts, columns=list(COLUMNS), batch_rows=50_000):
+        for batch in read_parts(self._folder, names=self._period.parts, columns=list(TEXTS), batch_rows=50_000):
             rows = np.flatnonzero(send[at : at + batch.num_rows])
             if len(rows):
                 chosen = batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
-                codes = self._judged.codes[at + rows]
-                self._grouped.add(self._coded(chosen, codes, at + rows, headers), self._groups[codes])
+                positions = at + rows
+                journals = self._judged.keys[positions] // ENTRIES
+                texts = [
+                    headers.fill("JournalDate", chosen.column("EntryDate"), journals),
+                    headers.fill("Source", chosen.column("Source"), journals),
+                    chosen.column("Reference"),
+                    chosen.column("Comment"),
+                ]
+                spilled = pa.RecordBatch.from_arrays([pa.array(positions, pa.int64()), *texts], schema=SPILLED)
+                self._grouped.add(spilled, self._groups[self._judged.codes[positions]])
             at += batch.num_rows
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _coded(self, batch: pa.RecordBatch, codes: Any, positions: Any, headers: _HeaderTexts) -> pa.RecordBatch:
-        amount = batch.column("EntryValue")
-        numbers = pa.array(codes)
-        columns = {
-            "cost_centre": self._centres.take(numbers),
-            "account": self._accounts.take(numbers),
-            "source_gl_code": batch.column("GlCode"),
-            "year": batch.column("GlYear"),
-            "period": batch.column("GlPeriod"),
-            "journal": batch.column("Journal"),
-            "entry": batch.column("EntryNumber"),
-            "date": headers.fill("JournalDate", batch.column("EntryDate"), batch.column("Journal")),
-            "source": headers.fill("Source", batch.column("Source"), batch.column("Journal")),
-            "reference": batch.column("Reference"),
-            "description": batch.column("Comment"),
-            "amount": amount if self._source.debit_is == "positive" else pc.negate(amount),
-            "_position": pa.array(positions, pa.int64()),
-            "_fingerprint": content_of(batch.column("GlCode"), amount),
-        }
-        return pa.RecordBatch.from_arrays(list(columns.values()), schema=SCHEMA)
-
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The postings in the order of the file."""
-        return self._grouped.batches()
+        for batch in self._grouped.batches():
+            yield self._coded(batch)
+
+    def _coded(self, spilled: pa.RecordBatch) -> pa.RecordBatch:
+        """A posting's texts from the disk with its numbers, which are in memory."""
+        positions = spilled.column("_position").to_numpy(zero_copy_only=False)
+        codes = pa.array(self._judged.codes[positions])
+        journals, entries = np.divmod(self._judged.keys[positions], ENTRIES)
+        amounts = _decimals(self._judged.values[positions])
+        gl_codes = self._gl_codes.take(codes)
+        year, month = int(self._period.code[:4]), int(self._period.code[4:])
+        columns = {
+            "cost_centre": self._centres.take(codes),
+            "account": self._accounts.take(codes),
+            "source_gl_code": gl_codes,
+            "year": pa.repeat(pa.scalar(year, pa.int64()), len(positions)),
+            "period": pa.repeat(pa.scalar(month, pa.int64()), len(positions)),
+            "journal": pa.array(journals),
+            "entry": pa.array(entries),
+            "date": spilled.column("date"),
+            "source": spilled.column("source"),
+            "reference": spilled.column("reference"),
+            "description": spilled.column("description"),
+            "amount": amounts if self._source.debit_is == "positive" else pc.negate(amounts),
+            "_position": spilled.column("_position"),
+            "_fingerprint": content_of(gl_codes, amounts),
+        }
+        return pa.RecordBatch.from_arrays(list(columns.values()), schema=SCHEMA)
 
     def misfits(self, make: MakeWriter) -> dict[int, HeldReason]:
         """Position → why, of the postings that the format has no room for."""
@@ -206,8 +234,10 @@ class PeriodFile:
             (folder / DATA).open("wb") as data,
             (folder / INDEX).open("wb") as sink,
             pa.ipc.new_stream(sink, INDEX_SCHEMA) as index,
+            ThreadPoolExecutor(1, thread_name_prefix="written") as aside,
         ):
-            for piece in writer.pieces(self.batches()):
+
+            def keep(piece: Piece) -> None:
                 data.write(piece.data)
                 digest.update(piece.data)
                 result.bytes += len(piece.data)
@@ -215,8 +245,24 @@ class PeriodFile:
                 if piece.batch is not None:
                     index.write_batch(_index_of(piece))
                     result.add(piece.batch)
+
+            # One piece is kept while the next is made; never more, so that memory holds two of them.
+            kept: Future[None] | None = None
+            for piece in writer.pieces(self.batches()):
+                if kept is not None:
+                    kept.result()
+                kept = aside.submit(keep, piece)
+            if kept is not None:
+                kept.result()
         result.sha256 = digest.hexdigest()
         return result
+
+
+def _decimals(millionths: npt.NDArray[np.int64]) -> pa.Array:
+    """Amounts out of whole millionths, without a detour over texts."""
+    words = np.empty((len(millionths), 2), np.int64)
+    words[:, 0], words[:, 1] = millionths, millionths >> 63  # little-endian: the low word first, then the sign
+    return pa.Array.from_buffers(MONEY, len(millionths), [None, pa.py_buffer(words.tobytes())])
 
 
 def _index_of(piece: Piece) -> pa.RecordBatch:
@@ -252,11 +298,10 @@ class _HeaderTexts:
         self._table = table.take(order).combine_chunks()
         self._journals = self._table["GlJournal"].to_numpy()
 
-    def fill(self, name: str, values: pa.Array, journals: pa.Array) -> pa.Array:
+    def fill(self, name: str, values: pa.Array, wanted: npt.NDArray[np.int64]) -> pa.Array:
         """Values, and the header's where there is none."""
         if values.null_count == 0 or not len(self._journals):
             return values
-        wanted = journals.to_numpy(zero_copy_only=False)
         at = np.minimum(np.searchsorted(self._journals, wanted), len(self._journals) - 1)
         own = pa.array(at, mask=self._journals[at] != wanted)
         texts = self._table[name].combine_chunks()
