@@ -98,6 +98,7 @@ def faulty(amounts: tuple[Any, Any] = ("10.00", "-10.00"), codes: tuple[Any, Any
     [
         (faulty(("10.00", "-9.99")), {}, "UNBALANCED_JOURNAL", "does not balance: its postings add up to 0.01"),
         (faulty(), {"DebitAmount": D("12.00")}, "INCOMPLETE_JOURNAL", "12.00 by its header, but its postings"),
+        (faulty(), {"NumOfEntries": 3}, "INCOMPLETE_JOURNAL", "should have 3 entries by its header, but only 2"),
         (faulty(), {"GlJournal": 8}, "JOURNAL_WITHOUT_HEADER", "Journal 7 has postings but no header"),
         (faulty(("10.005", "-10.005")), {}, "AMOUNT_PRECISION", "more than the 2 decimals of USD"),
         (faulty((None, "-10.00")), {}, "MISSING_VALUE", "has no amount"),
@@ -106,7 +107,8 @@ def faulty(amounts: tuple[Any, Any] = ("10.00", "-10.00"), codes: tuple[Any, Any
         (faulty(codes=("4000--100", "1100-10-000")), {}, "NO_COST_CENTRE", "The G/L code 4000--100 has no cost centre"),
     ],
     ids=[
-        "unbalanced", "incomplete", "no header", "decimals", "no amount", "no code", "no cost centre", "empty part",
+        "unbalanced", "incomplete", "entry missing", "no header", "decimals", "no amount", "no code", "no cost centre",
+        "empty part",
     ],
 )  # fmt: skip
 def test_a_bad_journal_is_held_and_the_others_go(

@@ -91,16 +91,17 @@ def _prepare_postings(setup: Setup, plan: Plan, ledger: Ledger, staging: Folder,
     open_keys = ledger.open_held_keys(scope)
     for period in load_periods(staged):
         known = known_of(setup, ledger, period.code)
+        late = known is not NOTHING_KNOWN and not plan.resend
         folder = _empty(part_folder(staging, GL_POSTINGS, period.code))
         # Numbers are only asked for where there is a file: an empty period takes none.
         asked: list[writers.Numbers] = []
 
         def make(
-            first_pass: Any, period: PeriodRead = period, asked: list[writers.Numbers] = asked
+            first_pass: Any, period: PeriodRead = period, asked: list[writers.Numbers] = asked, late: bool = late
         ) -> writers.GlFileWriter:
             if not asked:
                 asked.append(number(period.code))
-            return gl_file_writer(setup, plan, period.code, asked[0], names, first_pass)
+            return gl_file_writer(setup, plan, period.code, asked[0], names, first_pass, late=late)
 
         found = prepare_period(
             staged / period.code,
@@ -121,7 +122,6 @@ def _prepare_postings(setup: Setup, plan: Plan, ledger: Ledger, staging: Folder,
             prepared.missing[period.code] = found.missing
         if found.file is not None:
             file, totals = found.file, found.file.control_totals(source.currency)
-            late = known is not NOTHING_KNOWN and not plan.resend
             prepared.outputs.append(
                 Output(period.code, file.bytes, file.sha256, file.total.postings, totals, asked[0], late)
             )
@@ -155,9 +155,16 @@ def _account_names(by_code: Mapping[str, str], code: Any) -> dict[str, str]:
 
 
 def gl_file_writer(
-    setup: Setup, plan: Plan, code: str, numbers: writers.Numbers, names: dict[str, str], first_pass: Any
+    setup: Setup,
+    plan: Plan,
+    code: str,
+    numbers: writers.Numbers,
+    names: dict[str, str],
+    first_pass: Any,
+    *,
+    late: bool = False,
 ) -> writers.GlFileWriter:
-    """The writer of the partner's format."""
+    """The writer of the partner's format; `late` is for postings of a period that was sent before."""
     entity, partner = setup.entity(GL_POSTINGS), setup.config.partner
     facts = setup.facts(code, replaces=plan.replaces, account_names=names)
     if entity.format == "csv":
@@ -172,7 +179,7 @@ def gl_file_writer(
             "G/L postings go as X12 830, a planning schedule: amounts travel as quantities. Where the partner loads "
             "it, 821 is the better choice (gl_set)."
         )
-    return writers.X12Gl(set_id, partner.x12, facts, numbers)
+    return writers.X12Gl(set_id, partner.x12, facts, numbers, late=late)
 
 
 # --- documents

@@ -194,7 +194,8 @@ def judge_period(
     reasons.give(_row_faults(reasons, postings, rules, source), going)
     _hold_unfit(reasons, unfit or {}, going)
     balance, debits = _per_journal(len(journals), of_journal, np.where(posted, postings.values, 0))
-    faults = _journal_faults(reasons, journals, balance, debits, headers)
+    read = np.bincount(of_journal, minlength=len(journals))
+    faults = _journal_faults(reasons, journals, balance, debits, read, headers)
     reasons.give(faults[of_journal], going)
     _refuse_mostly_wrong(reasons, period)
     if rules.file.hold_whole_journals:
@@ -279,7 +280,7 @@ class _Headers:
 
     def __init__(self, folder: Folder, period: PeriodRead, source: SysproSource) -> None:
         with (folder / JOURNALS).open("rb") as file:
-            table = pq.read_table(file, columns=["GlJournal", "JnlStatus", "DebitAmount"])
+            table = pq.read_table(file, columns=["GlJournal", "JnlStatus", "DebitAmount", "NumOfEntries"])
         order = pc.sort_indices(table, sort_keys=[("GlJournal", "ascending")])
         table = table.take(order).combine_chunks()
         self.known = period.headers
@@ -290,6 +291,7 @@ class _Headers:
         self._posted: Mask = is_posted if told else np.ones(len(status), bool)
         debits = pc.fill_null(table["DebitAmount"], Decimal(0)).cast(MONEY)
         self.debits: Numbers = _millionths(debits, table["GlJournal"]).to_numpy()
+        self.entries: Numbers = pc.fill_null(table["NumOfEntries"], 0).to_numpy().astype(np.int64)
 
     def where(self, journals: Numbers) -> tuple[Mask, Numbers]:
         """Whether each journal has a header, and where it is."""
@@ -379,12 +381,22 @@ def _per_journal(journals: int, of_journal: npt.NDArray[np.int32], values: Numbe
 
 
 def _journal_faults(
-    reasons: Reasons, journals: Numbers, balance: Numbers, debits: Numbers, headers: _Headers
+    reasons: Reasons, journals: Numbers, balance: Numbers, debits: Numbers, read: Numbers, headers: _Headers
 ) -> npt.NDArray[np.int32]:
     """Journals that do not balance, are not complete, or have no header."""
     found = np.full(len(journals), -1, np.int32)
     if headers.known:
         has, at = headers.where(journals)
+        entries = headers.entries[at] if len(headers.entries) else np.zeros(len(journals), np.int64)
+        for position in np.flatnonzero(has & (read < entries)):
+            found[position] = reasons.add(
+                HeldReason(
+                    "INCOMPLETE_JOURNAL",
+                    f"Journal {journals[position]} should have {entries[position]} entries by its header, but only "
+                    f"{read[position]} were there to be read.",
+                    _IN_SYSPRO,
+                )
+            )
         claimed = headers.debits[at] if len(headers.debits) else np.zeros(len(journals), np.int64)
         for position in np.flatnonzero(has & (claimed != 0) & (claimed != debits)):
             found[position] = reasons.add(

@@ -307,7 +307,16 @@ class FixedWidthGl:
 class X12Gl:
     """An 830 or an 821."""
 
-    def __init__(self, set_id: Literal["830", "821"], profile: X12Profile, facts: Facts, numbers: Numbers) -> None:
+    def __init__(
+        self,
+        set_id: Literal["830", "821"],
+        profile: X12Profile,
+        facts: Facts,
+        numbers: Numbers,
+        *,
+        late: bool = False,
+    ) -> None:
+        reference = f"{facts.company}-GL-{facts.code}"
         header = GlHeader(
             company=Party(facts.company_name, facts.company),
             partner=Party(facts.partner_name, profile.receiver.group_id),
@@ -317,7 +326,8 @@ class X12Gl:
             generated=facts.made.date(),
             currency=facts.currency,
             purpose="05" if facts.replaces else "00",
-            reference=f"{facts.company}-GL-{facts.code}",
+            # A receiver that knows files by BFR02 must not take late postings for the file that it has.
+            reference=f"{reference}-{numbers.file:04d}" if late else reference,
             account_names=facts.account_names,
         )
         controls = ControlNumbers(numbers.interchange, numbers.group)
