@@ -11,6 +11,8 @@ SDK and all libraries in it (`VmHWM`).
   a million records into the ledger, upload, read back all bytes, rename, manifest, commit.
 - **sftp -b**: OpenSSH's client puts the same file, nothing verified.
 - **whole**: extract to deliver; **times the slowest stage**: by the longest of read, prepare (the writing) and sftp.
+  What comes after the reading takes the same time however fast the source is: this one, on the same two CPUs, serves
+  130,000 lines a second.
 """
 
 from __future__ import annotations
