@@ -1,4 +1,4 @@
-"""`python -m benchmarks.syspro_sandbox LINES`: SYSPRO with so many G/L lines in one period, in a process of its own.
+"""`python -m benchmarks.syspro_sandbox LINES LATENCY_MS`: SYSPRO with so many G/L lines in one period, in a process.
 
 Prints its Airflow connection as JSON, then serves until stdin is closed.
 """
@@ -16,19 +16,19 @@ PERIOD = (2026, 10)
 
 
 @contextlib.contextmanager
-def running(lines: int) -> Iterator[dict[str, Any]]:
+def running(lines: int, latency_ms: float) -> Iterator[dict[str, Any]]:
     """The fields of the connection to a fresh SYSPRO."""
-    with serving("benchmarks.syspro_sandbox", str(lines)) as connection:
+    with serving("benchmarks.syspro_sandbox", str(lines), str(latency_ms)) as connection:
         yield connection
 
 
-def main(lines: int) -> None:
+def main(lines: int, latency_ms: float) -> None:
     """Serves."""
     from sandbox.lifetime import Lifetime
     from sandbox.syspro import BookSizes, SysproSimulator
 
     lifetime = Lifetime()
-    simulator = SysproSimulator(BookSizes(large_period=PERIOD, large_lines=lines))
+    simulator = SysproSimulator(BookSizes(large_period=PERIOD, large_lines=lines), latency_ms=latency_ms)
     simulator.start()
     try:
         print(simulator.environment()["AIRFLOW_CONN_SYSPRO"], flush=True)
@@ -38,4 +38,4 @@ def main(lines: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), float(sys.argv[2]))

@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import mapping_bench, posting_bench, posting_memory_bench, stampli_run, stampli_sandbox
+from benchmarks import (
+    close_bench,
+    mapping_bench,
+    posting_bench,
+    posting_memory_bench,
+    stampli_run,
+    stampli_sandbox,
+    syspro_sandbox,
+)
 from benchmarks.__main__ import NAMES, main
 from benchmarks.measure import ratio, table
+from tests.support.sshd import ssh_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,6 +81,19 @@ def test_memory_is_reported_by_the_end_of_each_step(monkeypatch: pytest.MonkeyPa
 
     peaks = [row[f"peak MiB after {step}"] for step in ("collect", "prepare", "post")]
     assert 0 < peaks[0] <= peaks[1] <= peaks[2]
+
+
+@pytest.mark.integration
+def test_a_close_is_measured_step_by_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _children_find_us(monkeypatch)
+
+    with ssh_server(tmp_path / "sshd") as server, syspro_sandbox.running(2_000, 0) as syspro:
+        row = close_bench.measured_close(server, syspro, "csv")
+
+    parts = [row[name] for name in ("extract s", "prepare s", "quality gate s", "deliver s")]
+    assert min(parts) > 0
+    assert row["whole s"] == pytest.approx(sum(parts))
+    assert row["MiB prepare"] > 0
 
 
 def test_the_page_has_a_place_for_each_measurement() -> None:
