@@ -30,12 +30,14 @@ class SftpUser:
         password: None refuses password logins.
         public_keys: OpenSSH public key lines.
         answers: Expected answers to keyboard-interactive prompts; empty refuses that method.
+        folder: Folder below the server's root that this user sees as `/`; empty: the root itself.
     """
 
     name: str
     password: str | None = field(default=None, repr=False)
     public_keys: tuple[str, ...] = ()
     answers: tuple[str, ...] = field(default=(), repr=False)
+    folder: str = ""
 
 
 @dataclass
@@ -123,7 +125,8 @@ class SftpSandbox:
 
     def start(self) -> None:
         """Binds the port and starts serving."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        for user in self.users.values():
+            (self.root / user.folder).mkdir(parents=True, exist_ok=True)
         listening = threading.Event()
         problem: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, args=(listening, problem), name="sandbox-sftp", daemon=True)
@@ -252,7 +255,8 @@ class _FaultySftp(asyncssh.SFTPServer):
     """The file operations, each of which may be made to fail."""
 
     def __init__(self, channel: asyncssh.SSHServerChannel[bytes], sandbox: SftpSandbox) -> None:
-        super().__init__(channel, chroot=os.fsencode(sandbox.root))
+        user = sandbox.users[channel.get_extra_info("username")]
+        super().__init__(channel, chroot=os.fsencode(sandbox.root / user.folder))
         self._sandbox = sandbox
         self._is_cut = False
         self._lost: dict[int, asyncssh.SFTPError] = {}

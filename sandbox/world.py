@@ -17,6 +17,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from sandbox.banqup.scenario import Mixture
+from sandbox.banqup.simulator import PLANTED as BANQUP_PLANTED
+from sandbox.banqup.simulator import SIZES as BANQUP_SIZES
+from sandbox.banqup.simulator import BanqupSimulator
 from sandbox.clock import SandboxClock
 from sandbox.control import ControlApi
 from sandbox.legacy_erp import LegacyErpSimulator
@@ -68,6 +72,12 @@ def _syspro_sizes(options: Options) -> BookSizes:
     return replace(sizes, first_year=max(sizes.first_year, options.clock.now().year - 1))
 
 
+def _banqup_mixture(options: Options) -> Mixture:
+    """By the sandbox's size; bad documents where bad records are asked for."""
+    mixture = BANQUP_SIZES.get(options.size, Mixture()) if isinstance(options.size, str) else BANQUP_SIZES["small"]
+    return replace(mixture, **BANQUP_PLANTED) if options.planted != Planted() else mixture
+
+
 REGISTRY: dict[str, Callable[[Options], Simulator]] = {
     "sap_b1": lambda options: SapB1Simulator(list(options.companies), latency_ms=options.latency_ms),
     "peakflo": lambda options: PeakfloInbox(
@@ -87,6 +97,13 @@ REGISTRY: dict[str, Callable[[Options], Simulator]] = {
     "legacy_erp": lambda options: LegacyErpSimulator(
         options.folder / "legacy_erp", options.sftp_users, now=options.clock.now, poll_seconds=options.poll_seconds
     ),
+    "banqup": lambda options: BanqupSimulator(
+        options.folder / "banqup",
+        _banqup_mixture(options),
+        seed=options.seed,
+        clock=options.clock,
+        latency_ms=options.latency_ms,
+    ),
 }
 """Name → how to make the simulator, in the order they start. A further outside system adds its own line."""
 
@@ -101,11 +118,11 @@ class Sandbox:
         planted: Bad records among the invoices; `True` plants one of each kind, `False` none.
         folder: Where received files land, kept afterwards; a temporary folder, removed at the end, by default.
         clock: Time of all simulators.
-        latency_ms: Added to every reply of the Service Layer.
+        latency_ms: Added to every reply of the Service Layer, of SYSPRO and of Banqup.
         inbox_mode: Peakflo's: `watch` leaves files in place, `sweep` moves them.
         poll_seconds: Peakflo loads by itself in this rhythm; None: when `inbox.load()` is called.
         companies: Own companies instead of a generated one; the first is `company`.
-        sftp_users: Own users of every SFTP server; the first is the one in the connection.
+        sftp_users: Own users of every SFTP server but those of Banqup's clients; the first is in the connection.
         time_zone: The generated company's.
         control_port: Port of the control API; 0 takes a free one.
         only: Names of the simulators to start; all by default.
@@ -225,4 +242,11 @@ class Sandbox:
         """The legacy ERP: `inbox`, and its SFTP server as `server`."""
         simulator = self.simulators["legacy_erp"]
         assert isinstance(simulator, LegacyErpSimulator)
+        return simulator
+
+    @property
+    def banqup(self) -> BanqupSimulator:
+        """Banqup: `documents`, `truth()`, `receivers`, and its HTTP server as `server`."""
+        simulator = self.simulators["banqup"]
+        assert isinstance(simulator, BanqupSimulator)
         return simulator

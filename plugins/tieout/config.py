@@ -87,15 +87,20 @@ class SourceAndTarget(Strict):
     target: str
 
 
-class SftpFolder(Strict):
-    """Where and how files land at a partner."""
+class Placing(Strict):
+    """How files are put in place at a partner."""
 
-    root: str = "/inbound"
-    file_name: str = "{entity}_{instance}_{timestamp}_{seq:04d}.csv"
     file_mode: Mode = 0o664
     directory_mode: Mode = 0o755
     create_directories: bool = True
     verification: Literal["auto", "size", "server_hash", "read_back"] = "auto"
+
+
+class SftpFolder(Placing):
+    """Where and how files land at a partner."""
+
+    root: str = "/inbound"
+    file_name: str = "{entity}_{instance}_{timestamp}_{seq:04d}.csv"
 
 
 class SapB1Source(Strict):

@@ -62,12 +62,34 @@ def preview(dag_id: str, entity: str, limit: int) -> list[dict[str, Any]]:
         syspro = load_instance(integration, name, SysproToLegacyErp).config
         _require(dag_id, entity, syspro.enabled_entities())
         return _syspro(integration, name, syspro, entity, limit)
+    if integration == "banqup_to_sftp":
+        return _banqup(integration, name, dag_id, entity, limit)
     raise ConfigurationInvalid(f"There is no integration {integration!r} that can be previewed.")
 
 
 def _require(dag_id: str, entity: str, entities: Iterable[str]) -> None:
     if entity not in entities:
         raise ConfigurationInvalid(f"{dag_id} has no entity {entity!r}; it has {', '.join(entities)}.")
+
+
+def _banqup(integration: str, name: str, dag_id: str, entity: str, limit: int) -> list[dict[str, Any]]:
+    from tieout.hooks.connections import banqup_settings
+    from tieout.integrations.banqup_to_sftp.config import BanqupToSftp
+    from tieout.integrations.banqup_to_sftp.preview import preview as rows
+    from tieout.integrations.run import Run
+    from tieout.ledger import Ledger
+    from tieout.ledger_url import ledger_url
+    from tieout.systems.banqup import BanqupClient
+
+    config = load_instance(integration, name, BanqupToSftp).config
+    _require(dag_id, entity, config.enabled_clients())
+    run = Run(integration, name, "preview", "incremental", None, None, datetime.now(UTC), dry_run=True)
+    with (
+        Ledger.open(ledger_url(), migrate=True) as ledger,
+        TemporaryDirectory() as folder,
+        BanqupClient(banqup_settings(config.connections.source)) as client,
+    ):
+        return rows(run, config, entity, limit, ledger, Path(folder), client)
 
 
 def _stampli(integration: str, name: str, config: StampliToSapB1, entity: str, limit: int) -> list[dict[str, Any]]:

@@ -102,6 +102,37 @@ SYSPRO: dict[str, Any] = {
     },
 }  # fmt: skip
 
+BANQUP: dict[str, Any] = {
+    "connection-type": "banqup",
+    "hook-class-name": "tieout.hooks.banqup.BanqupHook",
+    "hook-name": "Banqup",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port"],
+        "relabeling": {"host": "Base URL", "login": "Client id", "password": "Client secret"},
+        "placeholders": {"host": "https://api.btx.eu.banqup.com", "login": "the id that businesses whitelist"},
+    },
+    "conn-fields": {
+        "scope": _field("Scope", "Of the token. Empty: none is asked for."),
+        "page_size": _integer("Page size", "Documents per page.", default=50, minimum=1, maximum=50),
+        "token_path": _field("Token path", "Empty: /oauth2/client_credential/gettoken."),
+        "spaces_path": _field("Spaces path", "Empty: /entitystore/v1/spaces."),
+        "documents_path": _field(
+            "Documents path", "With {space}. Empty: /datastore/documents/transaction/v2/spaces/{space}/documents."
+        ),
+        "files_path": _field(
+            "Files path", "With {space}. Empty: /datastore/documents/transaction/v1/spaces/{space}/files."
+        ),
+        "verify": _field("Verify TLS", _VERIFY, default="true"),
+        "connect_timeout": _number("Connect timeout", "Seconds for the TCP and TLS handshake.", 10),
+        "read_timeout": _number("Read timeout", "Seconds without a byte after which an answer counts as lost.", 60),
+        "request_timeout": _number("Request timeout", "Seconds that one request may take over all.", 300),
+        "retry_seconds": _number("Patience", "Seconds in which a request is repeated within a task.", 30),
+        "max_retry_after": _number("Longest wait", "Seconds that a request waits where Banqup says how long.", 120),
+        "max_page_bytes": _integer("Largest answer", "Bytes. Empty: 16 MB.", minimum=1),
+        "max_file_bytes": _integer("Largest file", "Bytes. Empty: 100 MB.", minimum=1),
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """The entry point `apache_airflow_provider`."""
@@ -110,5 +141,5 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Tieout",
         "description": "Finance integrations in which every run ties out.",
         "versions": [tieout.__version__],
-        "connection-types": [SAP_B1, SYSPRO],
+        "connection-types": [SAP_B1, SYSPRO, BANQUP],
     }

@@ -60,6 +60,9 @@ class DeliveryOptions:
         directory_mode: Permission bits of folders we make.
         concurrency: Files in flight on the one connection.
         resume: Go on with a partial temporary file whose bytes are proved to be ours.
+        ordered: Give the final names in the order of the files: the request for one leaves after those before it have
+            left, without waiting for their answers, and servers such as OpenSSH do one after the other. Uploads begin
+            in that order, too. A name that fails does not hold up those behind it.
     """
 
     verification: Literal["auto", "size", "server_hash", "read_back"] = "auto"
@@ -67,6 +70,7 @@ class DeliveryOptions:
     directory_mode: int = 0o755
     concurrency: int = 128
     resume: bool = True
+    ordered: bool = False
 
 
 @dataclass(frozen=True)

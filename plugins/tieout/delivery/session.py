@@ -24,7 +24,7 @@ from tieout.delivery.moving import Move, Moved
 from tieout.delivery.naming import remote_join
 from tieout.delivery.remote import Remote
 from tieout.delivery.target import SftpTarget
-from tieout.errors import TieoutError
+from tieout.errors import ReceiverRefused, TieoutError
 
 _T = TypeVar("_T")
 _STOP_SECONDS = 10
@@ -101,7 +101,29 @@ class SftpSession:
             DoesNotTieOut: A staged file no longer has the registered bytes.
             ConfigurationInvalid: A path that is not absolute and plain, or the same final name twice.
         """
-        return self._run(self._deliver(files, options, journal)) if files else []
+        return self._run(self._batch(files, options, journal).deliver()) if files else []
+
+    def deliver_each(
+        self, files: Sequence[OutgoingFile], options: DeliveryOptions, journal: Journal
+    ) -> list[Receipt | ReceiverRefused]:
+        """As `deliver`, for files that do not depend on each other: one that is refused does not keep back the others.
+
+        Args:
+            files: With different final names.
+            options: How.
+            journal: Told before each step, `verified` only of the files that may get their final names.
+
+        Returns:
+            In the order of the files the receipt, or why this one was refused: a name taken by other bytes, no
+            permission, no folder, a name too long. A refused file certainly did not get its final name.
+
+        Raises:
+            ReceiverUnavailable: An outage concerns all files.
+            Superseded: A newer attempt has taken the temporary files over.
+            DoesNotTieOut: A staged file no longer has the registered bytes.
+            ConfigurationInvalid: A path that is not absolute and plain, or the same final name twice.
+        """
+        return self._run(self._batch(files, options, journal).deliver_each()) if files else []
 
     def look_up(
         self, remote_path: str, *, temp_path: str, size: int, sha256: str, was_verified: bool = False
@@ -219,12 +241,10 @@ class SftpSession:
             await self._connected().close()
         return await self._open()
 
-    async def _deliver(
-        self, files: Sequence[OutgoingFile], options: DeliveryOptions, journal: Journal
-    ) -> list[Receipt]:
+    def _batch(self, files: Sequence[OutgoingFile], options: DeliveryOptions, journal: Journal) -> Batch:
         if self._workers is None:
-            raise RuntimeError("the session is not open")
-        return await Batch(self._connected(), self._reopen, files, options, journal, self._workers).deliver()
+            raise RuntimeError("SftpSession is used outside of its 'with' block")
+        return Batch(self._connected(), self._reopen, files, options, journal, self._workers)
 
     async def _download(
         self, path: str, sink: Callable[[bytes], object], max_bytes: int, expect: RemoteFile | None

@@ -19,7 +19,12 @@ Wanted = Literal["auto", "size", "server_hash", "read_back"]
 
 
 async def digests(
-    remote: Remote, sizes: Mapping[str, int], wanted: Wanted, concurrency: int, workers: Executor
+    remote: Remote,
+    sizes: Mapping[str, int],
+    wanted: Wanted,
+    concurrency: int,
+    workers: Executor,
+    refused: dict[str, ReceiverRefused] | None = None,
 ) -> dict[str, tuple[str, Verification]]:
     """SHA-256 of each remote file and the rung that gave it.
 
@@ -29,6 +34,7 @@ async def digests(
         wanted: `size` is treated as `auto` here: who asks for a digest needs one.
         concurrency: Files read back at a time.
         workers: Where hashing runs.
+        refused: Gets the files that the server gives no digest of, by path; None: the first of them is raised.
 
     Raises:
         ReceiverRefused: `server_hash` was asked for and the server gives none, or a file cannot be read back.
@@ -38,19 +44,28 @@ async def digests(
         hashes = await _server_hashes(remote, list(sizes))
         found = {path: (digest, "server_hash") for path, digest in hashes.items()}
     missing = [path for path in sizes if path not in found]
-    if missing and wanted == "server_hash":
-        raise ReceiverRefused(
-            f"{remote.target.label} gives no hash of {missing[0]}: it offers neither the check-file extension nor (with"
-            " 'exec_allowed' in the connection) sha256sum. Set the verification to 'auto' or 'read_back'."
-        )
     slots = asyncio.Semaphore(concurrency)
 
     async def one(path: str) -> None:
         async with slots:
-            found[path] = (await _read_back(remote, path, sizes[path], workers), "read_back")
+            try:
+                if wanted == "server_hash":
+                    raise _no_server_hash(remote, path)
+                found[path] = (await _read_back(remote, path, sizes[path], workers), "read_back")
+            except ReceiverRefused as error:
+                if refused is None:
+                    raise
+                refused[path] = error
 
     await all_or_first_error([one(path) for path in missing])
     return found
+
+
+def _no_server_hash(remote: Remote, path: str) -> ReceiverRefused:
+    return ReceiverRefused(
+        f"{remote.target.label} gives no hash of {path}: it offers neither the check-file extension nor (with"
+        " 'exec_allowed' in the connection) sha256sum. Set the verification to 'auto' or 'read_back'."
+    )
 
 
 async def all_or_first_error(steps: Sequence[Coroutine[Any, Any, None]]) -> None:

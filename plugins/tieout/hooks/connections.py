@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from tieout.delivery import SftpTarget
+    from tieout.systems.banqup.settings import BanqupSettings
     from tieout.systems.sap_b1.settings import SapB1Settings
     from tieout.systems.syspro.settings import SysproSettings
 
@@ -53,6 +54,17 @@ def syspro_settings(conn_id: str) -> SysproSettings:
     from tieout.systems.syspro.settings import SysproSettings
 
     return SysproSettings.from_connection(**_http_fields(conn_id))
+
+
+def banqup_settings(conn_id: str) -> BanqupSettings:
+    """Where and as which application to read Banqup, by a connection of type `banqup` or `http`.
+
+    Raises:
+        ConfigurationInvalid: there is no such connection, or a field of it is missing or wrong.
+    """
+    from tieout.systems.banqup.settings import BanqupSettings
+
+    return BanqupSettings.from_connection(**_http_fields(conn_id))
 
 
 def _http_fields(conn_id: str) -> dict[str, Any]:

@@ -185,10 +185,16 @@ def send(
     )
     journal = LedgerJournal(ledger, lease)
     receipts = receiver.session().deliver(outgoing, options, journal)
-    # Where the same bytes stood under the final name, nothing was sent and the engine had nothing to announce.
+    announce_found(receipts, outgoing, ledger, journal)
+    return receipts
+
+
+def announce_found(
+    receipts: Sequence[Receipt], outgoing: Sequence[OutgoingFile], ledger: Ledger, journal: LedgerJournal
+) -> None:
+    """Enter the steps of files whose bytes stood under the final name already: the engine had nothing to announce."""
     found = {receipt.file_id: receipt.verification for receipt in receipts if receipt.outcome == "already_there"}
     unannounced = [row.id for row in map(ledger.get_file, found) if row is not None and row.state == "prepared"]
     if unannounced:
         journal.sending({file_id: each.temp_path for each in outgoing if (file_id := each.file_id) in unannounced})
         journal.verified({file_id: found[file_id] for file_id in unannounced})
-    return receipts

@@ -7,6 +7,7 @@ from tieout.ledger.acknowledgements import AcknowledgementRow, AcknowledgementSt
 from tieout.ledger.leases import Lease
 from tieout.ledger.ledger import Ledger
 from tieout.ledger.numbers import NumberRow
+from tieout.ledger.receivers import ReceiverRow, ReceiverState
 from tieout.ledger.rows import (
     DeliveredFile,
     EntityOutcome,
@@ -18,6 +19,8 @@ from tieout.ledger.rows import (
     HeldDetail,
     HeldDraft,
     HeldRow,
+    IdleRun,
+    Places,
     PostingDraft,
     PostingKind,
     PostingResult,
@@ -25,6 +28,7 @@ from tieout.ledger.rows import (
     PostingState,
     RunKey,
     RunRow,
+    RunVerdict,
     Scope,
     SessionRow,
 )
@@ -45,16 +49,21 @@ __all__ = [
     "HeldDraft",
     "HeldRow",
     "HeldSummary",
+    "IdleRun",
     "Lease",
     "Ledger",
     "NumberRow",
+    "Places",
     "PostingDraft",
     "PostingKind",
     "PostingResult",
     "PostingRow",
     "PostingState",
+    "ReceiverRow",
+    "ReceiverState",
     "RunKey",
     "RunRow",
+    "RunVerdict",
     "Scope",
     "SessionRow",
     "Tally",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table
 
+from tieout.ledger.database import KEYS_PER_QUERY, chunks
 from tieout.ledger.rows import Filters, RunKey, Scope
 
 
@@ -21,6 +24,22 @@ def by_scope(table: Table, scope: Scope) -> tuple[ColumnElement[bool], ...]:
 def by_key(table: Table, key: RunKey) -> tuple[ColumnElement[bool], ...]:
     """Rows of one run."""
     return (*by_scope(table, key.scope), table.c.run_id == key.run_id)
+
+
+def by_keys(table: Table, keys: Iterable[RunKey]) -> Iterator[tuple[ColumnElement[bool], ...]]:
+    """Rows of many runs, in several conditions: each has as many values as go into one query."""
+
+    def run_of(key: RunKey) -> tuple[str, str, str]:
+        return key.integration, key.instance, key.run_id
+
+    for (integration, instance, run_id), group in groupby(sorted(keys, key=run_of), run_of):
+        for entities in chunks((key.entity for key in group), KEYS_PER_QUERY):
+            yield (
+                table.c.integration == integration,
+                table.c.instance == instance,
+                table.c.run_id == run_id,
+                table.c.entity.in_(entities),
+            )
 
 
 def narrowed(

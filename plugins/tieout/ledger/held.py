@@ -19,6 +19,8 @@ from tieout.ledger.rows import Filters, HeldDetail, HeldDraft, HeldRow, RunKey, 
 _HELD_PER_STATEMENT = 500  # each brings its whole payload
 _PAYLOADS_PER_QUERY = 200
 _LISTED = [column for column in held.c if column.name != "payload"]
+# Written out, not as a parameter: only so do the databases see that the partial index fits.
+_IS_OPEN = held.c.status == literal_column("'held'")
 _UPDATED = (
     "label",
     "run_id",
@@ -49,6 +51,15 @@ class HeldStore(Database):
         query = select(*_LISTED).where(*_open(scope)).order_by(held.c.id)
         with self._reading() as connection:
             return [HeldRow(**row._mapping) for row in connection.execute(query)]
+
+    def open_held_of(self, integration: str, instance: str) -> dict[str, list[HeldRow]]:
+        """The records held now in all scopes of an instance, by entity; as by `open_held`, in one query."""
+        of_instance = (held.c.integration == integration, held.c.instance == instance)
+        found: dict[str, list[HeldRow]] = {}
+        with self._reading() as connection:
+            for row in connection.execute(select(*_LISTED).where(*of_instance, _IS_OPEN).order_by(held.c.id)):
+                found.setdefault(row.entity, []).append(HeldRow(**row._mapping))
+        return found
 
     def held_payloads(self, held_ids: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         """The original bytes of held records with their ids, in the order given; only a few are in memory at a time.
@@ -133,7 +144,7 @@ class HeldStore(Database):
             changes: dict[str, Any] = {name: statement.excluded[name] for name in _UPDATED}
             upsert = statement.on_conflict_do_update(
                 index_elements=["integration", "instance", "entity", "source_key"],
-                index_where=held.c.status == literal_column("'held'"),
+                index_where=_IS_OPEN,
                 set_=changes | {"attempts": held.c.attempts + 1},
             )
             connection.execute(upsert, [_held_values(key, draft, now) for draft in by_source_key.values()])
@@ -211,8 +222,7 @@ def _settle(connection: Connection, key: RunKey, which: ColumnElement[bool], how
 
 
 def _open(scope: Scope) -> tuple[ColumnElement[bool], ...]:
-    # Written out, not as a parameter: only so do the databases see that the partial index fits.
-    return (*by_scope(held, scope), held.c.status == literal_column("'held'"))
+    return (*by_scope(held, scope), _IS_OPEN)
 
 
 def _any_open(connection: Connection, scope: Scope) -> bool:

@@ -6,11 +6,13 @@ from tieout.ledger.acknowledgements import AcknowledgementStore
 from tieout.ledger.codes import CodeStore
 from tieout.ledger.commit import CommitStore
 from tieout.ledger.events import EventStore
+from tieout.ledger.idle import IdleStore
 from tieout.ledger.inbound import InboundStore
 from tieout.ledger.leases import LeaseStore
 from tieout.ledger.numbers import NumberStore
 from tieout.ledger.packed import PackedStore
 from tieout.ledger.postings import PostingStore
+from tieout.ledger.receivers import ReceiverStore
 from tieout.ledger.runs import RunStore
 from tieout.ledger.sequences import SequenceStore
 from tieout.ledger.sessions import CapabilityStore, SessionStore
@@ -19,6 +21,7 @@ from tieout.ledger.trace import TraceStore
 
 
 class Ledger(
+    IdleStore,
     RunStore,
     LeaseStore,
     CommitStore,
@@ -28,6 +31,7 @@ class Ledger(
     SequenceStore,
     NumberStore,
     AcknowledgementStore,
+    ReceiverStore,
     SessionStore,
     CapabilityStore,
     EventStore,

@@ -405,6 +405,24 @@ capabilities = Table(
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
+# Whether a scope's receiver can be reached, and who was told that it cannot.
+receivers = Table(
+    "receivers",
+    metadata,
+    Column("scope_id", Identity64, ForeignKey("scopes.id"), primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    _words("last_error"),
+    Column("error_kind", Text, nullable=False),
+    Column("waiting", BigInteger, nullable=False),
+    Column("last_tried_at", UtcDateTime, nullable=False),
+    Column("next_try_at", UtcDateTime),
+    Column("down_since", UtcDateTime),
+    Column("alerted_at", UtcDateTime),
+    Column("up_since", UtcDateTime),
+    Column("recovered_alerted_at", UtcDateTime),
+)
+
 # The audit trail. Nothing in the library changes or removes a row of it.
 events = Table(
     "events",

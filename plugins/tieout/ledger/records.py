@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Column, Connection, func, literal, select
 
+from tieout.ledger.acknowledgements import acknowledgement_states
 from tieout.ledger.database import KEYS_PER_QUERY, Database, chunks
 from tieout.ledger.filters import by_scope
 from tieout.ledger.models import file_records, files, records, scopes
-from tieout.ledger.rows import Scope
+from tieout.ledger.rows import FileRow, Scope
 
 
 class RecordStore(Database):
@@ -23,6 +24,25 @@ class RecordStore(Database):
     def labels(self, scope: Scope, keys: Sequence[str]) -> dict[str, str]:
         """Labels, such as invoice numbers, of delivered records, by source key."""
         return self._of_records(scope, keys, records.c.label)
+
+    def delivered_files(self, scope: Scope, source_keys: Collection[str]) -> dict[str, FileRow]:
+        """The delivered file that has each record now, by source key; without those that are in none."""
+        of_key = select(records.c.source_key, records.c.file_id).where(
+            # The primary key begins with the scope's id, so the databases use it.
+            records.c.scope_id == select(scopes.c.id).where(*by_scope(scopes, scope)).scalar_subquery(),
+            records.c.file_id.is_not(None),
+        )
+        file_ids: dict[str, int] = {}
+        found: dict[int, FileRow] = {}
+        with self._reading() as connection:
+            for keys in chunks(source_keys, self._keys_per_lookup):
+                rows = connection.execute(of_key.where(records.c.source_key.in_(keys)))
+                file_ids.update((row.source_key, row.file_id) for row in rows)
+            for ids in chunks(sorted(set(file_ids.values())), KEYS_PER_QUERY):
+                answers = acknowledgement_states(connection, ids)
+                for row in connection.execute(select(files).where(files.c.id.in_(ids))):
+                    found[row.id] = FileRow(**row._mapping, acknowledgement=answers.get(row.id))
+        return {key: found[file_ids[key]] for key in source_keys if key in file_ids}
 
     def not_in_a_manifest(self, scope: Scope) -> set[str]:
         """Keys of records that were delivered as files of their own and that no delivered manifest lists yet.

@@ -145,6 +145,42 @@ class RunRow:
         }
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where the extracted records of a run go, before anything is sent.
+
+    Attributes:
+        to_send: What is to be sent; in a dry run, what would have been.
+    """
+
+    to_send: Tally = field(default_factory=Tally)
+    held: Tally = field(default_factory=Tally)
+    duplicate: Tally = field(default_factory=Tally)
+    excluded: Tally = field(default_factory=Tally)
+
+
+class RunVerdict(NamedTuple):
+    """Whether a run ties out, and why not."""
+
+    ties_out: bool
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class IdleRun:
+    """A run that found nothing at its source.
+
+    Attributes:
+        window: What it read from the source; JSON values.
+        watermark: The new watermark; None leaves the old one alone (backfill).
+        base: The watermark that it had read from; None where there was none.
+    """
+
+    window: Mapping[str, Any]
+    watermark: Mapping[str, Any] | None = None
+    base: Mapping[str, Any] | None = None
+
+
 class FileRecord(NamedTuple):
     """One source record inside a file.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from tieout.errors import Superseded
 from tieout.ledger.columns import plain_json
@@ -29,6 +29,19 @@ class ScopeStore(Database):
         with self._reading() as connection:
             query = select(scopes.c.watermark).where(*by_scope(scopes, scope))
             return connection.execute(query).scalar_one_or_none()
+
+    def watermarks(self, integration: str, instance: str) -> dict[str, dict[str, Any]]:
+        """The watermarks of all scopes of an instance that have one, by entity."""
+        query = select(scopes.c.entity, scopes.c.watermark)
+        with self._reading() as connection:
+            rows = connection.execute(query.where(*_of(integration, instance), scopes.c.watermark.is_not(None)))
+            return {row.entity: row.watermark for row in rows}
+
+    def versions(self, integration: str, instance: str) -> dict[str, int]:
+        """How many commits each scope of an instance has seen, by entity; without those that the ledger never met."""
+        with self._reading() as connection:
+            rows = connection.execute(select(scopes.c.entity, scopes.c.version).where(*_of(integration, instance)))
+            return {row.entity: row.version for row in rows}
 
     def _scope_id(self, connection: Connection, scope: Scope) -> int:
         """The scope's row in a writing transaction; made where there is none, locked until the commit."""
@@ -60,3 +73,7 @@ def move_watermark(connection: Connection, scope_id: int, key: RunKey, watermark
     """Set the scope's watermark inside the caller's transaction."""
     values = {"watermark": plain_json(watermark), "watermark_run_id": key.run_id, "watermark_at": utc_now()}
     connection.execute(update(scopes).where(scopes.c.id == scope_id).values(values))
+
+
+def _of(integration: str, instance: str) -> tuple[ColumnElement[bool], ...]:
+    return (scopes.c.integration == integration, scopes.c.instance == instance)

@@ -11,8 +11,8 @@ import pytest
 from tests.integrations.stampli_to_sap_b1.rehearsal import Rehearsal, posted
 from tieout.config import HeldRetry
 from tieout.errors import ConfigurationInvalid
+from tieout.integrations.backing_off import due
 from tieout.integrations.posting import posting_key
-from tieout.integrations.stampli_to_sap_b1.collecting import due
 from tieout.integrations.stampli_to_sap_b1.preview import preview
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

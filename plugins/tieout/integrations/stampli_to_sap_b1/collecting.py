@@ -10,16 +10,17 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from tieout.config import HeldRetry, StampliToSapB1, include_folder
 from tieout.delivery import SftpSession, SftpTarget
 from tieout.delivery.collecting import FileTooLarge, NotCollected, RemoteFile, as_source
+from tieout.integrations.backing_off import due
 from tieout.integrations.run import Run
 from tieout.integrations.stampli_to_sap_b1.accounting import Accounting
 from tieout.integrations.stampli_to_sap_b1.content import content_fingerprint
 from tieout.integrations.stampli_to_sap_b1.staged import RecordWriter, money_of, staged, write_collected
-from tieout.ledger import FileRecord, HeldRow, Ledger, Tally, totals_text
+from tieout.ledger import FileRecord, Ledger, Tally, totals_text
 from tieout.staging import Folder, StagedPath
 from tieout.systems.stampli import (
     Layout,
@@ -194,15 +195,6 @@ def read_fetched(
         with local.open("rb") as source:
             data = source.read()
         yield unreadable_record(file.name, layout.entity, data, sha256, error)
-
-
-def due(row: HeldRow, retry: HeldRetry, now: datetime) -> bool:
-    """Whether a scheduled run tries a held record again: always at first, later ever more rarely."""
-    late = row.attempts - retry.eager_attempts
-    if late <= 0:
-        return True
-    minutes = min(retry.first_delay_minutes * 2.0 ** min(late - 1, 32), retry.max_delay_minutes)
-    return now - row.last_seen >= timedelta(minutes=minutes)
 
 
 def _held_records(

@@ -111,12 +111,23 @@ class Transport:
         settings: Address and limits.
         clock: Seconds of a clock that never goes back.
         connections: How many are kept open.
+        hosts: With how many hosts, where not all URLs lead to the same one.
+        tls: How urllib3 verifies certificates, where it is not by the settings alone.
     """
 
-    def __init__(self, settings: ServerSettings, clock: Clock, *, connections: int) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        clock: Clock,
+        *,
+        connections: int,
+        hosts: int = 1,
+        tls: Mapping[str, Any] | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=connections, retries=False, **tls_options(settings))
+        options = tls_options(settings) if tls is None else tls
+        self._pool = urllib3.PoolManager(num_pools=hosts, maxsize=connections, retries=False, **options)
 
     def close(self) -> None:
         """Closes all connections."""

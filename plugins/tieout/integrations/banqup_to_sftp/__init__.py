@@ -1,0 +1,1 @@
+"""Banqup → clients' SFTP servers: Peppol documents and statements, client by client."""
