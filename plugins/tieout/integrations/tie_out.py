@@ -14,7 +14,7 @@ from typing import Any
 
 from tieout.errors import DoesNotTieOut
 from tieout.integrations.run import Run
-from tieout.ledger import Ledger, RunRow, Tally
+from tieout.ledger import Ledger, RunRow, RunVerdict, Tally
 
 PLACES = ("delivered", "posted", "held", "duplicate", "excluded")
 
@@ -47,11 +47,21 @@ def tie_out(run: Run, entities: Sequence[str], ledger: Ledger, found: Mapping[st
         verdict = judge(run, entity, ledger)
         if verdict.ties_out and found and found.get(entity):
             verdict = Verdict(entity, verdict.row, found[entity])
-        if verdict.row is not None:
-            ledger.finish_run(run.key(entity), ties_out=verdict.ties_out, message=verdict.problem)
-            verdict = Verdict(entity, ledger.get_run(run.key(entity)), verdict.problem)
         verdicts.append(verdict)
-    return verdicts
+    # A run that found nothing was closed before.
+    ledger.finish_runs(
+        {
+            run.key(verdict.entity): RunVerdict(verdict.ties_out, verdict.problem)
+            for verdict in verdicts
+            if verdict.row is not None and not (verdict.ties_out and verdict.row.ties_out)
+        }
+    )
+    return [
+        verdict
+        if verdict.row is None
+        else Verdict(verdict.entity, ledger.get_run(run.key(verdict.entity)), verdict.problem)
+        for verdict in verdicts
+    ]
 
 
 def judge(run: Run, entity: str, ledger: Ledger) -> Verdict:

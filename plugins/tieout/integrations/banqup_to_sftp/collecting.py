@@ -33,7 +33,7 @@ from tieout.integrations.banqup_to_sftp.documents import (
 from tieout.integrations.banqup_to_sftp.plan import QUERIES, ClientPlan, Query
 from tieout.integrations.outcome import sentence
 from tieout.integrations.run import Run
-from tieout.ledger import Ledger, Tally
+from tieout.ledger import Ledger, RunKey, Tally
 from tieout.ledger.database import chunks
 from tieout.staging import Folder, write_bytes_atomically
 from tieout.systems.banqup import NOT_WHITELISTED, BanqupClient, DocumentQuery
@@ -103,8 +103,8 @@ def collect(
     """
     clients = config.enabled_clients()
     waiting = [plan for plan in plans if plan.waits]
+    begin(run, waiting, ledger)
     for plan in waiting:
-        begin(run, plan, ledger)
         ledger.fail_run(run.key(plan.client), f"Its documents wait. {plan.waits}")
     plans = [plan for plan in plans if not plan.waits]
     if not plans:
@@ -136,28 +136,30 @@ def collect(
                 failures[plan.client] = outcome
     if failures and not done and all(isinstance(error, SourceUnavailable) for error in failures.values()):
         raise next(iter(failures.values()))
-    for plan in plans:
-        if plan.client in failures:
-            begin(run, plan, ledger)
-            ledger.fail_run(run.key(plan.client), sentence(failures[plan.client]))
-            log.error("%s: %s", clients[plan.client].title, failures[plan.client])
-        elif done[plan.client].documents:
-            begin(run, plan, ledger)
-            ledger.record_extracted(run.key(plan.client), done[plan.client].tally)
+    begin(run, [plan for plan in plans if plan.client in failures or done[plan.client].documents], ledger)
+    ledger.record_extracted_many(
+        {run.key(name): collected.tally for name, collected in done.items() if collected.documents}
+    )
+    for name, error in failures.items():
+        ledger.fail_run(run.key(name), sentence(error))
+        log.error("%s: %s", clients[name].title, error)
     return done
 
 
-def begin(run: Run, plan: ClientPlan, ledger: Ledger) -> None:
-    """Open the client's row in the ledger."""
-    mode = {"backfill": "backfill", "interval": "backfill", "held": "held_only"}.get(plan.read, "incremental")
-    ledger.begin_run(
-        run.key(plan.client),
-        mode="full_refresh" if plan.resend else mode,
-        dry_run=run.dry_run,
-        interval_start=run.interval_start,
-        interval_end=run.interval_end,
-        window=plan.window(),
-    )
+def begin(run: Run, plans: Sequence[ClientPlan], ledger: Ledger) -> None:
+    """Open the clients' rows in the ledger."""
+    by_mode: dict[str, dict[RunKey, dict[str, Any]]] = {}
+    for plan in plans:
+        mode = {"backfill": "backfill", "interval": "backfill", "held": "held_only"}.get(plan.read, "incremental")
+        by_mode.setdefault("full_refresh" if plan.resend else mode, {})[run.key(plan.client)] = plan.window()
+    for mode, windows in by_mode.items():
+        ledger.begin_runs(
+            windows,
+            mode=mode,
+            dry_run=run.dry_run,
+            interval_start=run.interval_start,
+            interval_end=run.interval_end,
+        )
 
 
 def collect_client(

@@ -25,7 +25,7 @@ from tieout.integrations.banqup_to_sftp.documents import (
 )
 from tieout.integrations.run import Run
 from tieout.integrations.sorting import Place
-from tieout.ledger import HeldDraft, Ledger, Tally
+from tieout.ledger import HeldDraft, Ledger, Places, Tally
 from tieout.staging import Folder, write_bytes_atomically
 
 PREPARED = "prepared.json"
@@ -75,6 +75,14 @@ class Prepared:
     settled: list[str] = field(default_factory=list)
     tallies: dict[Place, Tally] = field(default_factory=lambda: {place: Tally() for place in Place})
     watermark: dict[str, Any] | None = None
+
+    @property
+    def places(self) -> Places:
+        """Counts and money, for the ledger."""
+        to_send, duplicate, held, excluded = (
+            self.tallies[place] for place in (Place.SEND, Place.DUPLICATE, Place.HELD, Place.EXCLUDED)
+        )
+        return Places(to_send=to_send, held=held, duplicate=duplicate, excluded=excluded)
 
     def save(self, folder: Folder) -> None:
         """Write it beside the documents."""

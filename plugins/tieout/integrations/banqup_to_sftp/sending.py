@@ -24,7 +24,7 @@ from tieout.integrations.banqup_to_sftp.config import BanqupClientConfig, Banqup
 from tieout.integrations.banqup_to_sftp.documents import FILES, Reason
 from tieout.integrations.banqup_to_sftp.placing import Outgoing, Prepared
 from tieout.integrations.banqup_to_sftp.plan import ClientPlan
-from tieout.integrations.banqup_to_sftp.steps import commit, holder, place_client
+from tieout.integrations.banqup_to_sftp.steps import commit, holder, place_client, record
 from tieout.integrations.delivering import LedgerJournal, Receiver, announce_found, receiver, settle_leftovers
 from tieout.integrations.outcome import sentence
 from tieout.integrations.run import Run
@@ -145,6 +145,7 @@ def _deliver_client(
         if ledger.entity_version(scope) != prepared.base_version + len(arrived):
             # Another run has delivered meanwhile, or it turned out that an earlier one had.
             prepared = place_client(run, config, client, plan, ledger, staging)
+            record(run, [prepared], ledger)
         prepared.base_version = ledger.entity_version(scope)
         delivered, refused = _send(run, config, client, prepared, arrived, ledger, lease, staging, to)
         if refused:
@@ -251,5 +252,6 @@ def _without(
 ) -> Prepared:
     """The same documents, with those held that the server does not take."""
     again = place_client(run, config, client, plan, ledger, staging, refused)
+    record(run, [again], ledger)
     again.base_version = prepared.base_version
     return again

@@ -53,7 +53,7 @@ def place_client(
     staging: Folder,
     refused: Mapping[str, Any] | None = None,
 ) -> Prepared:
-    """Where each document of a client goes, written into staging and into the ledger."""
+    """Where each document of a client goes, written into its folder of staging."""
     folder = staging / plan.client
     collected = Collected.load(folder) or Collected()
     watermark = None
@@ -75,15 +75,13 @@ def place_client(
         watermark=watermark if watermark != plan.watermark else None,
     )
     prepared.save(folder)
-    ledger.record_prepared(
-        run.key(plan.client),
-        to_send=prepared.tallies[Place.SEND],
-        held=prepared.tallies[Place.HELD],
-        duplicate=prepared.tallies[Place.DUPLICATE],
-        excluded=prepared.tallies[Place.EXCLUDED],
-        mapping_version=rules(),
-    )
     return prepared
+
+
+def record(run: Run, prepared: Sequence[Prepared], ledger: Ledger) -> None:
+    """Enter into the ledger where the documents go."""
+    if prepared:
+        ledger.record_prepared_many({run.key(each.client): each.places for each in prepared}, mapping_version=rules())
 
 
 def plan_deliveries(
@@ -98,24 +96,27 @@ def plan_deliveries(
     clients = config.enabled_clients()
     idle: dict[str, IdleRun] = {}
     busy: list[str] = []
+    placed: list[tuple[ClientPlan, Prepared]] = []
     unsettled = _with_unsettled_files(run, ledger)
     for plan in plans:
         collected = Collected.load(staging / plan.client)
         if collected is None or _failed(run, plan, ledger):
             continue  # an earlier step has said why
-        if plan.client in unsettled and not run.dry_run:
-            # What an earlier run left open is looked up before anything of the client counts.
-            busy.append(plan.client)
         if not collected.documents:
+            if plan.client in unsettled and not run.dry_run:
+                busy.append(plan.client)
             idle[plan.client] = IdleRun(plan.window(), collected.watermark, plan.watermark or None)
             continue
-        prepared = place_client(run, config, clients[plan.client], plan, ledger, staging)
+        placed.append((plan, place_client(run, config, clients[plan.client], plan, ledger, staging)))
+    record(run, [prepared for _, prepared in placed], ledger)
+    for plan, prepared in placed:
         if run.dry_run:
             for each in prepared.outgoing:
                 log.info("%s | would go to %s", clients[plan.client].title, each.path)
-        elif prepared.outgoing and plan.client not in busy:
+        elif prepared.outgoing or plan.client in unsettled:
+            # What an earlier run left open is looked up before anything of the client counts.
             busy.append(plan.client)
-        elif not prepared.outgoing:
+        else:
             _commit_without_delivery(run, plan, prepared, ledger, staging)
     ledger.finish_idle_runs(
         run.integration,
