@@ -62,7 +62,6 @@ def _include(folder: Path) -> Path:
         "sap_b1_to_peakflo/default.yaml": "entities: {}\n",
         "sap_b1_to_peakflo/north.yaml": "connections: {source: b1_north}\ntarget: {root: /north}\n",
         "sap_b1_to_peakflo/off.yaml": "enabled: false\nconnections: {source: old, target: old}\n",
-        "banqup_to_sftp/default.yaml": "clients:\n  - {conn_id: acme, invoice_path: '/in/[year]'}\n",
     }
     for name, text in files.items():
         path = folder / "integrations" / name
@@ -73,10 +72,9 @@ def _include(folder: Path) -> Path:
 
 def test_connections_in_use(tmp_path: Path) -> None:
     found = {use.conn_id: use for use in connections_in_use(_include(tmp_path))}
-    assert set(found) == {"acme", "b1_north", "banqup", "peakflo_sftp", "sap_b1"}
+    assert set(found) == {"b1_north", "peakflo_sftp", "sap_b1"}
     assert found["peakflo_sftp"].used_by == ("sap_b1_to_peakflo", "sap_b1_to_peakflo__north")
     assert found["peakflo_sftp"].folders == ("/inbound", "/north")
-    assert found["acme"].folders == ("/in/",)
     one = connections_in_use(tmp_path, integration="sap_b1_to_peakflo", instance="north")
     assert [use.conn_id for use in one] == ["b1_north", "peakflo_sftp"]
 

@@ -176,6 +176,18 @@ def test_nothing_may_be_read_back(
     assert [what for what, _ in trail.events] == ["sending"]
 
 
+def test_a_name_that_is_taken_by_what_may_not_be_read(
+    partner: AsyncSshServer, partner_target: SftpTarget, tmp_path: Path
+) -> None:
+    """They may be our bytes, from an attempt that nobody remembers."""
+    partner.faults.refuse_reads = True
+    files = some_files(tmp_path, "/in", 2)
+    (partner.root / "in" / "f0").write_bytes(noise(100, 0))
+    results = each(partner_target, files, DeliveryOptions(verification="size"))
+    assert outcomes(results) == ["refused", "delivered"]
+    assert "does not let us read back /in/f0" in str(results[0])
+
+
 @pytest.mark.parametrize("ordered", [False, True])
 def test_a_name_taken_after_the_first_look(
     partner: AsyncSshServer, partner_target: SftpTarget, tmp_path: Path, ordered: bool

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.support.airflow_home import ROOT, airflow_environment
-from tieout.provider import SAP_B1, SYSPRO
+from tieout.provider import BANQUP, SAP_B1, SYSPRO
+from tieout.systems.banqup import BanqupSettings
 from tieout.systems.sap_b1.settings import SapB1Settings
 from tieout.systems.syspro.settings import SysproSettings
 
@@ -20,7 +21,8 @@ LOAD = """
 import json
 from airflow.providers_manager import ProvidersManager
 hooks = ProvidersManager().hooks
-found = {name: [hooks[name].connection_id_attribute_name, hooks[name].hook_name] for name in ("sap_b1", "syspro")}
+names = ("sap_b1", "syspro", "banqup")
+found = {name: [hooks[name].connection_id_attribute_name, hooks[name].hook_name] for name in names}
 print("RESULT" + json.dumps(found))
 """
 
@@ -49,6 +51,24 @@ def test_the_form_of_syspro_has_all_that_the_settings_read() -> None:
     assert set(SYSPRO["conn-fields"]) == extra.asked
 
 
+def test_the_form_of_banqup_has_all_that_the_settings_read() -> None:
+    extra = Noted({})
+    BanqupSettings.from_connection(host="https://b", login="app", password="p", extra=extra)
+    assert set(BANQUP["conn-fields"]) == extra.asked
+
+
+@pytest.mark.parametrize("fill", ["default", "null", "empty"])
+def test_an_untouched_form_of_banqup_means_the_defaults(fill: str) -> None:
+    values = {
+        "default": {name: form["schema"].get("default") for name, form in BANQUP["conn-fields"].items()},
+        "null": dict.fromkeys(BANQUP["conn-fields"]),
+        "empty": dict.fromkeys(BANQUP["conn-fields"], ""),
+    }[fill]
+    fields: dict[str, Any] = {"host": "https://b", "login": "app", "password": "p"}
+    untouched = BanqupSettings.from_connection(**fields, extra=values)
+    assert untouched == BanqupSettings.from_connection(**fields)
+
+
 @pytest.mark.parametrize("fill", ["default", "null", "empty"])
 def test_an_untouched_form_means_the_defaults(fill: str) -> None:
     values = {
@@ -68,7 +88,7 @@ def test_an_untouched_form_of_sap_means_the_defaults() -> None:
     assert untouched == SapB1Settings.from_connection(**fields, extra={"company_db": "SBO"})
 
 
-@pytest.mark.parametrize("form", [SAP_B1, SYSPRO], ids=["sap_b1", "syspro"])
+@pytest.mark.parametrize("form", [SAP_B1, SYSPRO, BANQUP], ids=["sap_b1", "syspro", "banqup"])
 def test_secrets_are_masked(form: dict[str, Any]) -> None:
     for name, field in form["conn-fields"].items():
         assert ("password" in name) == (field["schema"].get("format") == "password"), name
@@ -83,4 +103,5 @@ def test_airflow_knows_both_types(tmp_path: Path) -> None:
     assert json.loads(done.stdout.rpartition("RESULT")[2]) == {
         "sap_b1": ["sap_b1_conn_id", "SAP Business One Service Layer"],
         "syspro": ["syspro_conn_id", "SYSPRO"],
+        "banqup": ["banqup_conn_id", "Banqup"],
     }

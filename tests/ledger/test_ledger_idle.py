@@ -252,7 +252,8 @@ def test_a_dry_run(ledger: Ledger) -> None:
 def test_entered_by_another_process_in_this_moment(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     from tieout.ledger import idle as module
 
-    deliver(ledger, KEY, "1", "2")
+    failed_with_records(ledger, KEY)
+    begin(ledger, run_key("r", "client-2"))
     kept = row(ledger)
     looks = iter([False, True])
 
@@ -260,9 +261,10 @@ def test_entered_by_another_process_in_this_moment(ledger: Ledger, monkeypatch: 
         return really(connection, some) if next(looks) else {}
 
     monkeypatch.setattr(module, "lock_runs", sees)
-    finish(ledger, {KEY.entity: IdleRun({}, NEW), "client-2": IdleRun({}, NEW)})
-    assert row(ledger) == kept
-    assert ledger.count_runs(Filters()) == 2
+    finish(ledger, {entity: IdleRun({}, NEW) for entity in (KEY.entity, "client-2", "client-3")})
+    assert row(ledger) == kept and ledger.watermark(KEY.scope) is None
+    assert {run.entity for run in ledger.runs(Filters(status="success"))} == {"client-2", "client-3"}
+    assert ledger.count_runs(Filters()) == 3
 
 
 def test_all_or_none(ledger: Ledger) -> None:

@@ -126,6 +126,7 @@ def test_what_cannot_be_spoilt_is_told() -> None:
 def test_belgian_numbers() -> None:
     assert enterprise_number(7394840) + enterprise_number(4798997) == "0739484052" + "0479899778"
     assert ogm(108068171) == "+++010/8068/17183+++"
+    assert ogm(97) == "+++000/0000/09797+++"
     assert iban(539, 75470) == "BE68539007547034"
     with pytest.raises(ValueError, match="no body"):
         enterprise_number(20_000_000)

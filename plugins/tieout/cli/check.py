@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,9 @@ from tieout.health import (
     Check,
     ConnectionHealth,
     ConnectionInUse,
+    Server,
     Status,
+    check_banqup,
     check_http,
     check_ledger,
     check_sap_b1,
@@ -29,12 +32,13 @@ from tieout.health import (
     check_syspro_in_use,
     connections_in_use,
 )
-from tieout.health.usage import SAP_B1, SYSPRO
+from tieout.health.usage import BANQUP, SAP_B1, SYSPRO
 from tieout.ledger_url import CONN_ID, ledger_url
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+    from tieout.delivery import SftpTarget
     from tieout.systems.syspro.client import SysproClient
     from tieout.systems.syspro.settings import SysproSettings
 
@@ -58,7 +62,8 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(rows)
     else:
-        print_table(rows, ("connection", "type", *CHECKS, "used_by"))
+        shown = [row | {"connection": health.label} for row, health in zip(rows, found, strict=True)]
+        print_table(shown, ("connection", "type", *CHECKS, "used_by"))
         _print_sentences(found)
     return 0 if all(health.ok for health in found) else 1
 
@@ -67,7 +72,7 @@ def _print_sentences(found: list[ConnectionHealth]) -> None:
     for health in found:
         for item in health.checks:
             if item.message:
-                print(f"{health.conn_id}, {item.name.replace('_', ' ')}, {item.status.value}: {item.message}")
+                print(f"{health.label}, {item.name.replace('_', ' ')}, {item.status.value}: {item.message}")
 
 
 def _probe(use: ConnectionInUse) -> Probe:
@@ -76,6 +81,7 @@ def _probe(use: ConnectionInUse) -> Probe:
 
     try:
         found = connection(use.conn_id)
+        server = _other_server(use.server, found)
         talk = _conversation(use, found)
     except ConfigurationInvalid as error:
         failed = Check(REACHABLE, Status.FAILED, str(error))
@@ -87,17 +93,36 @@ def _probe(use: ConnectionInUse) -> Probe:
             found_out = talk()
         except ConfigurationInvalid as error:
             found_out = [Check(REACHABLE, Status.FAILED, str(error))]
-        return ConnectionHealth(use.conn_id, found.conn_type or "", use.used_by, (*found_out, secret))
+        return ConnectionHealth(use.conn_id, found.conn_type or "", use.used_by, (*found_out, secret), server)
 
     return look
 
 
+def _other_server(server: Server, found: Connection) -> str:
+    """Where an instance leads elsewhere than its connection; empty where it does not."""
+    if server.own:
+        return ""
+    return f"{server.user or found.login}@{server.host or found.host}:{server.port or found.port or 22}"
+
+
+def _target(server: Server) -> SftpTarget:
+    from tieout.hooks.connections import sftp_target
+
+    own = sftp_target(server.conn_id)
+    return replace(
+        own, host=server.host or own.host, port=server.port or own.port, username=server.user or own.username
+    )
+
+
 def _conversation(use: ConnectionInUse, found: Connection) -> Callable[[], list[Check]]:
-    from tieout.hooks.connections import sap_b1_settings, sftp_target, syspro_settings
+    from tieout.hooks.connections import banqup_settings, sap_b1_settings, syspro_settings
 
     if found.conn_type == "sftp":
-        target = sftp_target(use.conn_id)
-        return lambda: check_sftp(target, use.folders, use.collected)
+        target = _target(use.server)
+        return lambda: check_sftp(target, use.folders, use.collected, use.created)
+    if BANQUP in (found.conn_type, use.system):
+        banqup = banqup_settings(use.conn_id)
+        return lambda: check_banqup(banqup, use.spaces)
     if SAP_B1 in (found.conn_type, use.system):
         sap = sap_b1_settings(use.conn_id)
         return lambda: check_sap_b1(sap)

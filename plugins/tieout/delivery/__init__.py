@@ -22,6 +22,7 @@ from tieout.delivery.model import (
     FolderCheck,
     Journal,
     LocalFile,
+    NameTaken,
     OutgoingFile,
     Receipt,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Journal",
     "LocalFile",
     "Moved",
+    "NameTaken",
     "NotCollected",
     "OutgoingFile",
     "Receipt",

@@ -15,7 +15,7 @@ from typing import TypeVar
 import asyncssh
 
 from tieout.delivery.failures import ABSENT, LOST, describe, lost, translate
-from tieout.delivery.model import DeliveryOptions, Journal, Outcome, OutgoingFile, Receipt, Verification
+from tieout.delivery.model import DeliveryOptions, Journal, NameTaken, Outcome, OutgoingFile, Receipt, Verification
 from tieout.delivery.naming import remote_join, void_path
 from tieout.delivery.remote import FileInfo, Remote
 from tieout.delivery.upload import RESUME_FROM, upload
@@ -198,9 +198,9 @@ class Batch:
         elif digest not in item.file.may_replace:
             raise self._taken(item, "other bytes")
 
-    def _taken(self, item: _Item, what: str) -> ReceiverRefused:
+    def _taken(self, item: _Item, what: str) -> NameTaken:
         size = f" ({item.final.size} bytes there, {item.file.size} of ours)" if item.final else ""
-        return ReceiverRefused(
+        return NameTaken(
             f"{self.remote.target.label} already has {item.file.remote_path} with {what}{size}; nothing was"
             " overwritten. Find out who put it there; then move it away, or deliver under another name."
         )

@@ -8,9 +8,14 @@ from datetime import datetime
 from typing import IO, Any, Literal, Protocol
 
 from tieout.delivery.naming import temporary_path
+from tieout.errors import ReceiverRefused
 
 Verification = Literal["size", "server_hash", "read_back"]
 Outcome = Literal["delivered", "already_there", "replaced"]
+
+
+class NameTaken(ReceiverRefused):
+    """The final name is that of something else already; nothing was overwritten. Concerns this one file alone."""
 
 
 class LocalFile(Protocol):

@@ -8,8 +8,8 @@ from tieout.health.judging import check_secret, check_skew
 from tieout.health.ledger import check_ledger
 from tieout.health.model import AUTHENTICATED, CHECKS, REACHABLE, Check, ConnectionHealth, Status
 from tieout.health.sftp import check_sftp
-from tieout.health.usage import ConnectionInUse, connections_in_use
-from tieout.health.web_systems import check_http, check_sap_b1, check_syspro, check_syspro_in_use
+from tieout.health.usage import ConnectionInUse, Server, connections_in_use
+from tieout.health.web_systems import check_banqup, check_http, check_sap_b1, check_syspro, check_syspro_in_use
 
 __all__ = [
     "AUTHENTICATED",
@@ -18,7 +18,9 @@ __all__ = [
     "Check",
     "ConnectionHealth",
     "ConnectionInUse",
+    "Server",
     "Status",
+    "check_banqup",
     "check_http",
     "check_ledger",
     "check_sap_b1",

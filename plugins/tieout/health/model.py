@@ -37,17 +37,27 @@ class Check:
 
 @dataclass(frozen=True)
 class ConnectionHealth:
-    """All checks of one connection."""
+    """All checks of one connection.
+
+    Attributes:
+        server: `user@host:port`, where an instance says another one than the connection; else empty.
+    """
 
     conn_id: str
     conn_type: str
     used_by: tuple[str, ...]
     checks: tuple[Check, ...]
+    server: str = ""
 
     @property
     def ok(self) -> bool:
         """Nothing failed."""
         return all(check.status is not Status.FAILED for check in self.checks)
+
+    @property
+    def label(self) -> str:
+        """The connection, for people."""
+        return f"{self.conn_id} ({self.server})" if self.server else self.conn_id
 
     def as_json(self) -> dict[str, Any]:
         """One row: each check's status under its name, and the sentences there are."""
@@ -56,6 +66,7 @@ class ConnectionHealth:
         messages = {check.name: check.message for check in self.checks if check.message}
         return {
             "connection": self.conn_id,
+            "server": self.server,
             "type": self.conn_type,
             "used_by": list(self.used_by),
             **statuses,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,16 +20,23 @@ from tieout.health.judging import check_skew
 from tieout.health.model import AUTHENTICATED, CLOCK, HOST_KEY, REACHABLE, WRITABLE, Check, Status, unknown
 
 if TYPE_CHECKING:
-    from tieout.delivery import FolderCheck, SftpTarget
+    from tieout.delivery import FolderCheck, SftpSession, SftpTarget
+
+_AT_ONCE = 8
+"""Folders that are looked at side by side on one connection."""
 
 
-def check_sftp(target: SftpTarget, folders: Sequence[str], collected: Sequence[str] = ()) -> list[Check]:
+def check_sftp(
+    target: SftpTarget, folders: Sequence[str], collected: Sequence[str] = (), created: Sequence[str] = ()
+) -> list[Check]:
     """Log in to an SFTP server, and write and remove a small file in each folder.
 
     Args:
         target: The server.
         folders: Where files are put.
         collected: Where files are taken from; one that cannot be written is worth a warning only.
+        created: Where files are put, and which the first delivery makes where they are missing: of these, the folder
+            that is there has to be writable.
     """
     from tieout.delivery import SftpSession
 
@@ -34,6 +44,7 @@ def check_sftp(target: SftpTarget, folders: Sequence[str], collected: Sequence[s
     try:
         with SftpSession(target) as session:
             found = [session.check_folder(folder) for folder in folders]
+            found += _to_be_created(session, created)
             taken = [session.check_folder(folder) for folder in collected]
     except ReceiverUnavailable as error:
         return [Check(REACHABLE, Status.FAILED, str(error)), *unknown(AUTHENTICATED, WRITABLE, CLOCK), pinned]
@@ -49,6 +60,26 @@ def check_sftp(target: SftpTarget, folders: Sequence[str], collected: Sequence[s
     skews = [f.clock_skew_seconds for f in (*found, *taken) if f.clock_skew_seconds is not None]
     clock = check_skew(timedelta(seconds=skews[0])) if skews else Check(CLOCK, Status.UNKNOWN)
     return [Check(REACHABLE, Status.OK), Check(AUTHENTICATED, Status.OK), pinned, writable, clock]
+
+
+def _to_be_created(session: SftpSession, folders: Sequence[str]) -> list[FolderCheck]:
+    """Each folder, or what is there of it; hundreds of folders have few above them, so each is looked at once."""
+    seen: dict[str, FolderCheck] = {}
+    looked_at = {folder: folder for folder in folders}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        while unseen := sorted({path for path in looked_at.values() if path not in seen}):
+            seen.update(zip(unseen, pool.map(session.check_folder, unseen), strict=True))
+            looked_at = {
+                folder: path if seen[path].exists or path == "/" else posixpath.dirname(path)
+                for folder, path in looked_at.items()
+            }
+    return [_of(folder, seen[path]) for folder, path in looked_at.items()]
+
+
+def _of(folder: str, check: FolderCheck) -> FolderCheck:
+    if check.path == folder or check.writable:
+        return check
+    return replace(check, problem=f"{check.problem} {folder}, which is missing, could not be made there.")
 
 
 def _writable(found: Sequence[FolderCheck], taken: Sequence[FolderCheck]) -> Check:

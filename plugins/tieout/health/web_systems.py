@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,9 +23,13 @@ from tieout.health.model import (
 )
 
 if TYPE_CHECKING:
+    from tieout.systems.banqup import BanqupSettings, Space
     from tieout.systems.sap_b1.settings import SapB1Settings
     from tieout.systems.syspro.client import SysproClient
     from tieout.systems.syspro.settings import SysproSettings
+
+
+_MOST_NAMED = 5
 
 
 def check_sap_b1(settings: SapB1Settings) -> list[Check]:
@@ -88,6 +92,52 @@ def check_syspro_in_use(settings: SysproSettings, why: str) -> list[Check]:
         Check(AUTHENTICATED, Status.UNKNOWN, why) if check.name == AUTHENTICATED else check
         for check in check_http(settings.base_url)
     ]
+
+
+def check_banqup(settings: BanqupSettings, spaces: Mapping[str, str]) -> list[Check]:
+    """Get a token, and see which spaces let the application in.
+
+    Args:
+        settings: Where Banqup is.
+        spaces: The spaces that are read, and whose each is.
+    """
+    from tieout.systems.banqup import BanqupClient
+
+    logged_in = False
+    with BanqupClient(settings) as client:
+        try:
+            client.login()
+            logged_in = True
+            found = client.spaces()
+        except SourceUnavailable as error:
+            return _failed_at(READABLE if logged_in else REACHABLE, error)
+        except CredentialsRejected as error:
+            return _failed_at(AUTHENTICATED, error)
+        except (ConfigurationInvalid, ContractBroken) as error:
+            return _failed_at(READABLE if logged_in else REACHABLE, error)
+        skew = client.clock_skew
+    clock = check_skew(skew) if skew is not None else Check(CLOCK, Status.UNKNOWN)
+    good = [Check(REACHABLE, Status.OK), Check(AUTHENTICATED, Status.OK)]
+    return [*good, _spaces(found, spaces), *not_applicable(HOST_KEY, WRITABLE), clock]
+
+
+def _spaces(found: Sequence[Space], wanted: Mapping[str, str]) -> Check:
+    """Whether the application is let into the spaces that are read."""
+    from tieout.systems.banqup import NOT_WHITELISTED
+
+    if not found:
+        return Check(READABLE, Status.FAILED, NOT_WHITELISTED)
+    open_ones = {space.id.casefold() for space in found}
+    closed = [f"{client} ({space})" for space, client in wanted.items() if space.casefold() not in open_ones]
+    if not closed:
+        return Check(READABLE, Status.OK)
+    named = ", ".join(closed[:_MOST_NAMED]) + (f" and {len(closed) - _MOST_NAMED} more" if closed[_MOST_NAMED:] else "")
+    return Check(
+        READABLE,
+        Status.FAILED,
+        f"Banqup does not let the application into the spaces of {named}. Each business must whitelist the "
+        f"application's id in Banqup; or correct space_id of the client.",
+    )
 
 
 def _whose(settings: SysproSettings, profile: Mapping[str, str]) -> Check:

@@ -114,6 +114,12 @@ FATAL: dict[str, tuple[Plant, Found]] = {
     "amount": (put(M1, 47, "7"), {("CODA-TOTALS", TRAILER), ("CODA-BALANCE", CLOSING)}),
     "sign of an amount": (put(M1, 32, "1"), {("CODA-TOTALS", TRAILER), ("CODA-BALANCE", CLOSING)}),
     "detail that is booked": (put(D1, 54, "1"), {("CODA-TOTALS", TRAILER), ("CODA-BALANCE", CLOSING)}),
+    "first digit of the total debit": (put(TRAILER, 23, "9"), {("CODA-TOTALS", TRAILER)}),
+    "first digit of the total credit": (put(TRAILER, 38, "9"), {("CODA-TOTALS", TRAILER)}),
+    "first digit of an amount": (put(M2, 33, "9"), {("CODA-TOTALS", TRAILER), ("CODA-BALANCE", CLOSING)}),
+    "first digit of the old balance": (put(OPENING, 44, "9"), {("CODA-BALANCE", CLOSING)}),
+    "first digit of the new balance": (put(CLOSING, 43, "9"), {("CODA-BALANCE", CLOSING)}),
+    "first digit of the record count": (put(TRAILER, 17, "9"), {("CODA-COUNT", TRAILER)}),
     "record count": (put(TRAILER, 22, "9"), {("CODA-COUNT", TRAILER)}),
     "record count no digits": (put(TRAILER, 17, "      "), {("CODA-COUNT", TRAILER)}),
     "amount no digits": (put(M1, 40, " "), {("CODA-AMOUNT", M1)}),
@@ -176,7 +182,9 @@ WARNINGS: dict[str, tuple[Plant, Found]] = {
     "link code blank": (put(M2, 128, " "), {("CODA-LINK", M2)}),
     "message lost": (drop(MESSAGE), set()),
     "message before the new balance": (swap(CLOSING), {("CODA-ORDER", MESSAGE), ("CODA-LINK", CLOSING)}),
-    "type that the standard leaves free": (insert(N1, "5".ljust(128)), {("CODA-ORDER", N1)}),
+    "type 5": (insert(N1, "5".ljust(128)), {("CODA-ORDER", N1)}),
+    "type 6": (insert(N1, "6".ljust(128)), {("CODA-ORDER", N1)}),
+    "type 7": (insert(N1, "7".ljust(128)), {("CODA-ORDER", N1)}),
     "sequence number left out": (put(N1, 6, "2"), {("CODA-SEQUENCE", N1)}),
     "information on another movement": (
         lambda lines: put(I1_2, 6, "9")(put(I1, 6, "9")(lines)),
@@ -227,6 +235,42 @@ def test_sentences_say_what_where_and_what_was_expected() -> None:
         "The mark in position 17 is 'X'; expected is D for a duplicate, or a blank.",
         "The holder's number in positions 72-82 is 'X0739484052'; expected is 0 and a valid enterprise number.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("plant", "message"),
+    [
+        (put(M1, 32, "X"), "The amount in positions 32-47 is 'X000000000121000'; expected are a sign, 0 or 1, and 15 "),
+        (put(M1, 48, "999999"), "The value date in positions 48-53 is '999999', which is no date as DDMMYY."),
+        (put(M1, 116, "000000"), "The entry date in positions 116-121 is 000000: there is none."),
+        (put(M1_2, 3, "7"), "The movement record 2.2 has the number 70010000; the part before it has 00010000."),
+        (put(N1, 3, "A"), "The movement's number in positions 3-10 is 'A0010000', expected are eight digits."),
+        (put(I1, 6, "9"), "The information is on movement 0009 and stands after movement 0001."),
+        (
+            put(N1, 54, "4"),
+            "The transaction type in position 54 is '4', expected is 0 to 3 or 5 to 9; the amount is not ",
+        ),
+        (put(TRAILER, 17, "X"), "The number of records in positions 17-22 is 'X00013', expected is 000013."),
+        (put(TRAILER, 17, "9"), "The trailer counts 900013 records of types 1, 2, 3 and 8; there are 13."),
+        (put(TRAILER, 23, "X"), "The total debit in positions 23-37 is 'X00000000060500'; expected are 15 digits."),
+        (put(OPENING, 2, "7"), "The account's structure in position 2 is '7'; expected is 0 to 3."),
+        (put(OPENING, 126, "X"), "The statement's number in positions 126-128 is 'X01', expected are digits."),
+        (put(HEADER, 128, "1"), "The version in position 128 is '1', expected is 2; the rest of the statement is not "),
+    ],
+)
+def test_sentences_quote_what_is_written(plant: Plant, message: str) -> None:
+    first = check_file(to_bytes(plant(sound()))).findings[0]
+    assert first.message.startswith(message)
+
+
+def test_findings_come_in_the_order_of_the_file() -> None:
+    plants = (put(M1, 47, "7"), put(M2, 126, "1"), put(HEADER, 15, "07"), put(TRAILER_2, 128, "1"), drop(TRAILER))
+    lines = sound()
+    for plant in plants:
+        lines = plant(lines)
+    places = [finding.line or 0 for finding in check_file(to_bytes(lines)).findings]
+    assert places == sorted(places)
+    assert len(places) > 3
 
 
 @pytest.mark.parametrize(
@@ -309,7 +353,9 @@ def test_files_joined_with_their_marks_of_the_end() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\r\n", b"\x1a", b" \n \n"])
 def test_an_empty_file(data: bytes) -> None:
-    assert [(finding.rule, finding.severity) for finding in check_file(data).findings] == [("CODA-HEADER", "fatal")]
+    result = check_file(data)
+    assert found(result, "fatal") == {("CODA-HEADER", 1)}
+    assert len(result.findings) == 1
 
 
 @pytest.mark.parametrize(

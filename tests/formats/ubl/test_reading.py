@@ -124,6 +124,12 @@ def test_only_the_documents_own_total_counts() -> None:
     assert read_facts(data).tax_inclusive == Decimal("285.93")
 
 
+def test_the_amount_of_another_kind_of_document_is_not_an_invoices() -> None:
+    order = re.sub(rb"\bInvoice(-2)?(?=[ >\"])", rb"Order\1", INVOICE)
+    assert b"<Order " in order and b"</Order>" in order
+    assert money_of(order) is None
+
+
 def test_comments_within_a_value_do_not_cut_it() -> None:
     data = changed(INVOICE, ">285.93</cbc:TaxInclusiveAmount>", "> 28<!-- -->5.93 </cbc:TaxInclusiveAmount>")
     assert read_facts(data).tax_inclusive == Decimal("285.93")

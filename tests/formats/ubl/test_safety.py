@@ -57,11 +57,11 @@ def test_document_types_are_refused_unread(attack: str, secret: Path, validate: 
 
 
 def test_a_document_type_is_seen_in_any_encoding_and_behind_a_long_comment() -> None:
-    data = declared(f"[<!--{'x' * 200_000}--><!ENTITY a 'b'>]", "&a;")
+    data = changed(declared("[<!ENTITY a 'b'>]", "&a;"), "<!DOCTYPE", f"<!--{'x' * 200_000}-->\n<!DOCTYPE")
     for variant in (data, data.decode().replace("UTF-8", "UTF-16").encode("utf-16")):
         with pytest.raises(UblUnreadable) as caught:
             read_facts(variant)
-        assert caught.value.rule == "XML-DTD"
+        assert (caught.value.rule, caught.value.line) == ("XML-DTD", 3)
     commented = changed(INVOICE, "<Invoice ", f"<!--{'<!DOCTYPE x>' * 20_000}-->\n<Invoice ")
     assert read_facts(commented) == read_facts(INVOICE)
 

@@ -30,6 +30,13 @@ SABOTAGED = textwrap.dedent(
 
     check = checking.Checker.check
 
+    class Broken:
+        def __init__(self, error):
+            self.error = error
+
+        def transform_to_string(self, **_):
+            raise self.error("XPTY0004 Two are one too many")
+
     def sabotaged(self, data, profile):
         if b"<!-- die -->" in data:
             sys.stderr.write("something gave way in the engine")
@@ -41,6 +48,8 @@ SABOTAGED = textwrap.dedent(
             signal.pause()
         if b"<!-- shout -->" in data:
             print("a library writes to stdout", flush=True)
+        if b"<!-- break -->" in data:
+            self._rules["PEPPOL"] = Broken(self._saxon_error)
         if b"<!-- environment -->" in data:
             raise checking.NotJudged(",".join(sorted(os.environ)))
         return check(self, data, profile)
@@ -189,8 +198,14 @@ def test_workers_see_no_secrets_of_their_parent(sabotaged: ValidatorPool, monkey
 def test_rules_that_break_on_a_document_nothing_else_is_wrong_with_do_not_make_it_invalid(
     sabotaged: ValidatorPool,
 ) -> None:
-    [(_, failed)] = sabotaged.validate([("1", lambda: order(GOOD, "environment"))], "en16931")
+    wrong = changed(GOOD, ">295.00</cbc:PayableAmount>", ">295.01</cbc:PayableAmount>")
+    documents = [("1", lambda: order(GOOD, "break")), ("2", lambda: order(wrong, "break"))]
+    (_, failed), (_, verdict) = sabotaged.validate(documents)
+    worker_of(sabotaged).kill()  # the next test gets unbroken rules
     assert isinstance(failed, ValidatorFailed) and failed.document == "1"
+    assert "PEPPOL rules cannot be evaluated on this document: XPTY0004 Two are one too many." in str(failed)
+    assert isinstance(verdict, Verdict) and verdict.fatal
+    assert [finding.rule for finding in verdict.findings] == ["BR-CO-16", "PEPPOL"]
 
 
 def test_rules_that_break_on_a_document_that_the_schema_refuses_say_so(validate: Validate) -> None:
@@ -209,6 +224,17 @@ def test_workers_that_do_not_start_fail_the_batch_not_the_documents() -> None:
     with ValidatorPool(1, command=command) as pool, pytest.raises(ValidatorFailed, match="no such engine") as caught:
         list(pool.validate([("1", lambda: GOOD)]))
     assert caught.value.document is None
+
+
+def test_an_answer_about_another_document_is_none() -> None:
+    script = (
+        "import sys; from tieout.formats.ubl import frames; output = sys.stdout.buffer\n"
+        "frames.write(output, {'ready': ''})\n"
+        "while frames.read(sys.stdin.buffer): frames.write(output, {'id': 'another', 'findings': []})"
+    )
+    with ValidatorPool(1, command=(sys.executable, "-c", script)) as pool:
+        [(_, failed)] = pool.validate([("1", lambda: GOOD)])
+    assert isinstance(failed, ValidatorFailed) and "answered for another document" in str(failed)
 
 
 def test_leaving_the_pool_ends_its_processes() -> None:

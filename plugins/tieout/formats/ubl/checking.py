@@ -75,6 +75,8 @@ class Checker:
             return (Finding(error.rule, layer, "fatal", str(error), line=error.line),)
         found = list(_schema_findings(schema, root))
         _cut_embedded_files(root)
+        # Rules that ask for *the* text of an element break on one that a comment divides.
+        etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
         try:
             document = self._saxon.parse_xml(xml_text=etree.tostring(root, encoding="unicode"))
         except self._saxon_error as error:

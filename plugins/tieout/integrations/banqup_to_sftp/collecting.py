@@ -251,7 +251,10 @@ def first_reading(kind: DocumentKind, data: bytes) -> dict[str, Decimal]:
     if kind == "statements":
         from tieout.formats.coda import trailer_turnover
 
-        return with_minor_units(trailer_turnover(data))
+        try:
+            return with_minor_units(trailer_turnover(data))
+        except BadRecord:
+            return {}  # the checks say what is wrong with it
     from tieout.formats.ubl import money_of
 
     found = money_of(data)

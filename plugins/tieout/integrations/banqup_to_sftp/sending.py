@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from tieout.delivery import DeliveryOptions, OutgoingFile, Receipt, SftpTarget
+from tieout.delivery import DeliveryOptions, NameTaken, OutgoingFile, Receipt, SftpTarget
 from tieout.errors import (
     ConfigurationInvalid,
     CredentialsRejected,
@@ -104,9 +104,11 @@ def _note_failure(
     before = ledger.receivers(run.integration, run.instance).get(name)
     failures = (before.failures if before and before.state == "down" else 0) + 1
     delivery = config.delivery
+    # Attempts with a rejected password lock accounts, so none of them is an eager one.
+    eager = 0 if isinstance(error, CredentialsRejected | HostKeyMismatch) else delivery.eager_attempts
     wait = pause(
         failures,
-        eager=delivery.eager_attempts,
+        eager=eager,
         first_minutes=delivery.first_delay_minutes,
         longest_minutes=delivery.max_delay_minutes,
     )
@@ -204,9 +206,10 @@ def _send(
             "administrator",
         )
         ledger.file_states([file.file_id], "refused", message=str(outcome), token=lease.token)
-    if refused and len(refused) == len(going) and not arrived:
-        # Nothing at all was taken: that is the server's trouble, not the documents'.
-        raise next(outcome for outcome in outcomes if not isinstance(outcome, Receipt))
+    wholly = [each for each in outcomes if isinstance(each, ReceiverRefused) and not isinstance(each, NameTaken)]
+    if wholly and len(refused) == len(going) and not done:
+        # Nothing at all was taken, and not for the names' sake: that is the server's trouble, not the documents'.
+        raise wholly[0]
     return done, refused
 
 
