@@ -69,7 +69,7 @@ def banqup_to_sftp(instance: Instance[BanqupToSftp]) -> None:
         validate = Validate(task_id="validate", instance=instance)
         check = QualityGate(task_id="quality_gate", instance=instance)
         plan = PlanDeliveries(task_id="plan_deliveries", instance=instance)
-        deliver = Deliver.partial(task_id="deliver", instance=instance).expand(share=plan.output)
+        deliver = Deliver.partial(task_id="deliver", instance=instance, **Deliver.settings).expand(share=plan.output)
         tell = TellReceivers(task_id="tell_receivers", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
         tie_out = TieOut(task_id="tie_out", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
 

@@ -177,7 +177,8 @@ def banqup_to_sftp(airflow: AirflowServices, sandbox: Sandbox) -> None:
     airflow.unpause(dag_id)
     first = first_run(airflow, dag_id)
     expect_red_for(airflow, dag_id, first, away)
-    show_run(f"First run, red as it must be: the documents of {away} wait, all others have theirs", first, red=(away,))
+    title = f"First run, red as it must be: the documents of {away} wait, all others have theirs"
+    show_run(title, rows_of(dag_id, first), red=(away,))
     expect_clients_served(sandbox, without=away)
 
     server.up()
@@ -275,7 +276,7 @@ def show_rules() -> None:
     rows = [row for rows in held_documents().values() for row in rows]
     counts = Counter(row.reason_code for row in rows)
     print(f"  {number(len(rows), 'document')} held, by the first rule that each breaks:")
-    print(indented(", ".join(f"{rule} ×{count}" for rule, count in sorted(counts.items()))))
+    print(indented(", ".join(f"{rule}\u00a0×{count}" for rule, count in sorted(counts.items()))))
     for row in sorted(rows, key=lambda row: len(row.message))[:2]:
         print(indented(f"{row.entity}: {row.message} {row.fix_hint}"))
     print(flush=True)
@@ -312,13 +313,13 @@ def expect_legacy_erp(sandbox: Sandbox, period: Period) -> None:
     )
 
 
-def expect_accepted(run_id: str) -> None:
+def expect_accepted(run: Filters) -> None:
     """See that the ledger knows each X12 file of a run as accepted by the partner.
 
     Raises:
         DemoFailed: It does not.
     """
-    states = {file.file_name: file.acknowledgement for file in data_files(run_id)}
+    states = {file.file_name: file.acknowledgement for file in data_files(run)}
     if not states or set(states.values()) != {"accepted"}:
         raise DemoFailed(f"not all files are acknowledged as accepted: {states}")
     say(f"The legacy ERP's acknowledgements (997) are read: it accepts {number(len(states), 'file')}.")
@@ -361,15 +362,25 @@ def first_run(airflow: AirflowServices, dag_id: str) -> str:
     raise AirflowError(f"The scheduler made no run of {dag_id} within a minute.")
 
 
-def finish(airflow: AirflowServices, dag_id: str, run_id: str) -> str:
-    """Wait for a run and see that it succeeded."""
+def rows_of(dag_id: str, run_id: str) -> Filters:
+    """Picks what the ledger has of a run; two DAGs may have runs of the same id."""
+    integration, _, instance = dag_id.partition("__")
+    return Filters(integration, instance or "default", run_id=run_id)
+
+
+def finish(airflow: AirflowServices, dag_id: str, run_id: str) -> Filters:
+    """Wait for a run and see that it succeeded; returns what picks its rows in the ledger.
+
+    Raises:
+        DemoFailed: It did not.
+    """
     run = airflow.wait_run(dag_id, run_id)
     if run["state"] != "success":
         failed = [task["task_id"] for task in airflow.tasks(dag_id, run_id) if task["state"] == "failed"]
-        show_run("What there is", run_id)
+        show_run("What there is", rows_of(dag_id, run_id))
         log = airflow.task_log(dag_id, run_id, failed[0]) if failed else ""
         raise DemoFailed(f"run {run_id} ended {run['state']}; failed: {', '.join(failed)}\n{log[-3000:]}")
-    return run_id
+    return rows_of(dag_id, run_id)
 
 
 def ledger() -> Ledger:
@@ -377,15 +388,15 @@ def ledger() -> Ledger:
     return Ledger.open(f"sqlite:///{HOME / 'ledger.db'}")
 
 
-def show_run(title: str, run_id: str, red: Sequence[str] = ()) -> list[RunRow]:
+def show_run(title: str, run: Filters, red: Sequence[str] = ()) -> list[RunRow]:
     """Print the conservation table of a run; every entity must tie out but those that are to be red.
 
     Raises:
         DemoFailed: one does not, or ties out although it should not.
     """
     with ledger() as book:
-        rows = sorted(book.runs(Filters(run_id=run_id)), key=lambda row: row.id)
-    say(f"{title} ({run_id})")
+        rows = sorted(book.runs(run), key=lambda row: row.id)
+    say(f"{title} ({run.run_id})")
     head = ("extracted", "delivered", "posted", "held", "duplicate", "excluded")
     print(f"\n  {'entity':<18}" + "".join(f"{name:>10}" for name in head) + "  ties out")
     for row in rows:
@@ -402,20 +413,20 @@ def show_run(title: str, run_id: str, red: Sequence[str] = ()) -> list[RunRow]:
     return rows
 
 
-def delivered_files(run_id: str) -> list[FileRow]:
+def delivered_files(run: Filters) -> list[FileRow]:
     """What a run delivered, in order."""
     with ledger() as book:
-        return sorted(book.files(Filters(run_id=run_id)), key=lambda file: file.id)
+        return sorted(book.files(run), key=lambda file: file.id)
 
 
-def data_files(run_id: str) -> list[FileRow]:
+def data_files(run: Filters) -> list[FileRow]:
     """What a run delivered without the files beside the data, such as manifests."""
-    return [file for file in delivered_files(run_id) if file.kind == "data"]
+    return [file for file in delivered_files(run) if file.kind == "data"]
 
 
-def show_files(run_id: str) -> None:
+def show_files(run: Filters) -> None:
     """Print what a run delivered."""
-    files = delivered_files(run_id)
+    files = delivered_files(run)
     shown = [file for file in files if file.kind == "data" and not file.file_name.endswith(".pdf")]
     beside = Counter("PDF" if file.kind == "data" else file.kind for file in files if file not in shown)
     told = "".join(f", {number(count, kind)} of them" for kind, count in beside.items())
@@ -432,7 +443,7 @@ def number(count: int, name: str) -> str:
 
 def indented(text: str) -> str:
     """A long text as lines below what it belongs to."""
-    return textwrap.fill(text, 120, initial_indent=" " * 6, subsequent_indent=" " * 8)
+    return textwrap.fill(text, 120, initial_indent=" " * 6, subsequent_indent=" " * 8, break_on_hyphens=False)
 
 
 def show_held(integration: str) -> None:

@@ -254,3 +254,12 @@ def test_openssh(target: SftpTarget, inbox: Path, tmp_path: Path, latency_ms: fl
             session.deliver(files, ORDERED, Toucher(Path(files[0].remote_path), Path(files[17].remote_path)))
     assert given == [Path(path).name for path in paths(files)]
     assert names(inbox) == sorted(given)
+
+
+def test_modification_times_keep_the_order(target: SftpTarget, inbox: Path, tmp_path: Path) -> None:
+    """Receivers that take the oldest file first see by it which that is."""
+    files = files_in(tmp_path, inbox, 200)
+    with SftpSession(target) as session:
+        session.deliver(files, ORDERED, Trail())
+    times = [os.stat(path).st_mtime_ns for path in paths(files)]
+    assert times == sorted(times)

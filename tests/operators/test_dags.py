@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -48,6 +49,8 @@ for dag_id, dag in bag.dags.items():
                 "pool": task.pool,
                 "retries": task.retries,
                 "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
+                "is_mapped": task.is_mapped,
+                "map_index_template": getattr(task, "map_index_template", None),
             }
             for task in dag.tasks
         },
@@ -157,6 +160,54 @@ def test_syspro_reads_like_the_business_process(env: dict[str, str]) -> None:
     assert params["entities"]["items"]["enum"] == ["gl_postings", "invoices", "purchase_orders", "suppliers", "items"]
 
 
+def test_banqup_reads_like_the_business_process(env: dict[str, str]) -> None:
+    found = describe(env)
+    assert found["errors"] == {}
+    dag = found["dags"]["banqup_to_sftp"]
+    tasks = dag["tasks"]
+
+    steps = [
+        "open_run", "collect", "validate", "quality_gate", "plan_deliveries", "deliver", "tell_receivers", "tie_out",
+    ]  # fmt: skip
+    assert set(tasks) == set(steps)
+    for before, step in itertools.pairwise(steps):
+        assert tasks[step]["upstream"] == [before]
+    assert tasks["deliver"]["is_mapped"] and not tasks["collect"]["is_mapped"], "few tasks, whatever the clients"
+    assert tasks["deliver"]["map_index_template"] == "{{ task.share['title'] }}"
+    assert tasks["deliver"]["pool"] == "sftp" and tasks["collect"]["pool"] == "banqup"
+    assert tasks["deliver"]["trigger_rule"] == "all_success"
+    assert tasks["tell_receivers"]["trigger_rule"] == tasks["tie_out"]["trigger_rule"] == "all_done"
+    assert tasks["tie_out"]["retries"] == 0 < tasks["deliver"]["retries"]
+    assert dag["timetable"] == "CronDataIntervalTimetable"
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+    assert "Every run ties out" in dag["doc_md"]
+    params = dag["params"]
+    assert {"dry_run", "entities", "full_refresh", "held_only", "backfill_from", "backfill_to"} <= set(params)
+    assert params["entities"]["items"]["enum"] == [f"C100{number}" for number in range(1, 9)]
+    assert set(params["backfill_from"]["type"]) == {"string", "null"}
+
+
+def test_a_partner_whose_clients_share_a_folder_is_told_in_its_dag(env: dict[str, str], tmp_path: Path) -> None:
+    include = tmp_path / "include"
+    shutil.copytree(ROOT / "include", include)
+    default = include / "integrations" / "banqup_to_sftp" / "default.yaml"
+    shared = (
+        default.read_text()
+        .replace("conn_id: banqup_client_", "conn_id: one # ")
+        .replace("[external_id]_[uen_number]", "x")
+    )
+    default.with_name("acme.yaml").write_text(shared)
+    default.with_name("south.yaml").write_text(default.read_text().replace("external_id: C1002", "external_id: C2"))
+    found = describe({**env, "TIEOUT_INCLUDE": str(include)})
+
+    assert found["errors"] == {}
+    broken = found["dags"]["banqup_to_sftp__acme"]
+    assert list(broken["tasks"]) == ["read_configuration"]
+    assert "client C1001 has the same folder" in broken["doc_md"]
+    south = found["dags"]["banqup_to_sftp__south"]
+    assert "C2" in south["params"]["entities"]["items"]["enum"] and "deliver" in south["tasks"]
+
+
 def test_acknowledgements_have_a_dag_of_their_own(env: dict[str, str], tmp_path: Path) -> None:
     shutil.copytree(ROOT / "include", tmp_path / "include")
     default = tmp_path / "include" / "integrations" / "syspro_to_legacy_erp" / "default.yaml"
@@ -249,6 +300,28 @@ def test_only_outages_are_tried_again(env: dict[str, str]) -> None:
     assert {name for name, action in decisions.items() if action == "default"} == {
         "SourceUnavailable", "ReceiverUnavailable", "OSError",
     }  # fmt: skip
+    assert {action for name, action in decisions.items() if action != "default"} == {"fail"}
+
+
+RETRY_DELIVERY = """
+import json
+from tieout import errors
+from tieout.operators.banqup_to_sftp import RETRY_WHAT_WAS_KILLED as policy
+decide = lambda error: policy.evaluate(error, 1, 3).action.value
+cases = {
+    "ReceiverUnavailable": errors.ReceiverUnavailable(""), "CredentialsRejected": errors.CredentialsRejected(""),
+    "HostKeyMismatch": errors.HostKeyMismatch(""), "ReceiverRefused": errors.ReceiverRefused(""),
+    "Superseded": errors.Superseded(""), "ConfigurationInvalid": errors.ConfigurationInvalid(""),
+    "OSError": OSError(), "KeyError": KeyError(),
+}
+print("RESULT" + json.dumps({name: decide(error) for name, error in cases.items()}))
+"""
+
+
+def test_a_clients_server_is_tried_again_by_the_next_run_only(env: dict[str, str]) -> None:
+    decisions = json.loads(python(RETRY_DELIVERY, env=env).rpartition("RESULT")[2])
+
+    assert {name for name, action in decisions.items() if action == "default"} == {"OSError", "KeyError"}
     assert {action for name, action in decisions.items() if action != "default"} == {"fail"}
 
 

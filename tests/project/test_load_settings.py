@@ -89,7 +89,8 @@ def test_mistakes_get_a_sentence(tmp_path: Path, text: str, sentence: str) -> No
 
 def test_the_shipped_file_has_the_pools(tmp_path: Path) -> None:
     settings = read_settings(SETTINGS, {})
-    assert {pool["pool_name"]: pool["pool_slots"] for pool in settings.pools} == {"sap_b1": 4, "syspro": 1, "sftp": 4}
+    found = {pool["pool_name"]: pool["pool_slots"] for pool in settings.pools}
+    assert found == {"sap_b1": 4, "syspro": 1, "banqup": 2, "sftp": 4}
 
 
 SHOW = """

@@ -18,7 +18,7 @@ from tieout.delivery.failures import ABSENT, LOST, describe, lost, translate
 from tieout.delivery.model import DeliveryOptions, Journal, NameTaken, Outcome, OutgoingFile, Receipt, Verification
 from tieout.delivery.naming import remote_join, void_path
 from tieout.delivery.remote import FileInfo, Remote
-from tieout.delivery.upload import RESUME_FROM, upload
+from tieout.delivery.upload import RESUME_FROM, Turn, Turns, upload
 from tieout.delivery.verify import all_or_first_error, digests
 from tieout.errors import (
     ConfigurationInvalid,
@@ -216,12 +216,19 @@ class Batch:
         await self._for_each("remove", [item for item in todo if item.voided], forget)
 
     async def _upload(self, todo: list[_Item]) -> None:
-        """Tasks start in the order they are made, so the uploads begin in the order of the files."""
+        """Tasks start in the order they are made, so the uploads begin in the order of the files; see `Turns`."""
         slots = asyncio.Semaphore(self._concurrency)
+        places = {item.file.file_id: place for place, item in enumerate(todo)}
+        turns = Turns()
 
         async def one(item: _Item) -> None:
-            async with slots:
-                await upload(self.remote, item.file, item.partial, self.options.resume, self.workers)
+            turn = Turn(turns, places[item.file.file_id])
+            try:
+                async with slots:
+                    in_order = turn if self.options.ordered else None
+                    await upload(self.remote, item.file, item.partial, self.options.resume, self.workers, in_order)
+            finally:
+                turn.over()
 
         await self._for_each("write", todo, one)
 

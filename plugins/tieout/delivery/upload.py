@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import IO, Any
 
 import asyncssh
@@ -24,7 +25,60 @@ RESUME_FROM = 4 * 1024 * 1024
 _SCARCE = 1024 * 1024
 
 
-async def upload(remote: Remote, file: OutgoingFile, partial: FileInfo | None, resume: bool, workers: Executor) -> None:
+class Turns:
+    """Files send their last blocks in their order, so that their modification times keep it.
+
+    All else goes side by side, and the last blocks follow one another without waiting for answers.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._over: set[int] = set()
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+
+    async def wait(self, place: int) -> None:
+        """Until all files before this one have sent theirs, or have failed."""
+        if self._next < place:
+            self._waiting[place] = asyncio.get_running_loop().create_future()
+            await self._waiting[place]
+
+    def over(self, place: int) -> None:
+        """This file has sent its last block, or never will; said again, it changes nothing."""
+        if place < self._next:
+            return
+        self._over.add(place)
+        while self._next in self._over:
+            self._over.discard(self._next)
+            self._next += 1
+        waiter = self._waiting.pop(self._next, None)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One file's turn."""
+
+    turns: Turns
+    place: int
+
+    async def wait(self) -> None:
+        """Until it has come."""
+        await self.turns.wait(self.place)
+
+    def over(self) -> None:
+        """Let the next file have its own."""
+        self.turns.over(self.place)
+
+
+async def upload(
+    remote: Remote,
+    file: OutgoingFile,
+    partial: FileInfo | None,
+    resume: bool,
+    workers: Executor,
+    turn: Turn | None = None,
+) -> None:
     """Bring the file's bytes to its temporary name, on disk and with its mode; nothing is verified yet.
 
     A temporary file that is there is written in place and never truncated below what another attempt at the same
@@ -36,6 +90,7 @@ async def upload(remote: Remote, file: OutgoingFile, partial: FileInfo | None, r
         partial: What was found under the temporary name, if anything.
         resume: Whether to keep a prefix of it that is proved to be ours.
         workers: Where local reading and hashing run.
+        turn: Waited for before the last block is sent.
 
     Raises:
         DoesNotTieOut: The staged file no longer has the registered bytes.
@@ -43,7 +98,7 @@ async def upload(remote: Remote, file: OutgoingFile, partial: FileInfo | None, r
         ReceiverUnavailable: The connection was lost, or the receiver's disk is full.
     """
     try:
-        await _upload(remote, file, partial, resume, workers)
+        await _upload(remote, file, partial, resume, workers, turn)
     except TieoutError:
         raise
     except asyncssh.SFTPFailure as error:
@@ -53,7 +108,12 @@ async def upload(remote: Remote, file: OutgoingFile, partial: FileInfo | None, r
 
 
 async def _upload(
-    remote: Remote, file: OutgoingFile, partial: FileInfo | None, resume: bool, workers: Executor
+    remote: Remote,
+    file: OutgoingFile,
+    partial: FileInfo | None,
+    resume: bool,
+    workers: Executor,
+    turn: Turn | None,
 ) -> None:
     if partial and not partial.is_regular:
         raise ReceiverRefused(
@@ -65,12 +125,14 @@ async def _upload(
         start = await _proved_prefix(remote, file, min(partial.size, file.size), workers)
         log.info("Resuming %s at byte %d of %d.", file.temp_path, start, file.size)
     async with remote.writing(file.temp_path, file.mode) as writer:
-        await _send_blocks(remote, file, start, writer, workers)
+        await _send_blocks(remote, file, start, writer, workers, turn)
         longer = partial is not None and partial.size > file.size
         await writer.finish(file.mode, cut_to=file.size if longer else None)
 
 
-async def _send_blocks(remote: Remote, file: OutgoingFile, start: int, writer: RemoteWriter, workers: Executor) -> None:
+async def _send_blocks(
+    remote: Remote, file: OutgoingFile, start: int, writer: RemoteWriter, workers: Executor, turn: Turn | None
+) -> None:
     """All bytes are read and hashed, those from `start` on are sent."""
     digest = hashlib.sha256()
     offset = 0
@@ -79,8 +141,13 @@ async def _send_blocks(remote: Remote, file: OutgoingFile, start: int, writer: R
         if end > file.size:
             break
         if end > start:
+            last = turn if end == file.size else None
+            if last:
+                await last.wait()
             skip = max(0, start - offset)
             await writer.write(offset + skip, block[skip:] if skip else block)
+            if last:
+                last.over()
         offset = end
     if offset != file.size or digest.hexdigest() != file.sha256:
         raise DoesNotTieOut(

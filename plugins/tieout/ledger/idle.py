@@ -1,4 +1,4 @@
-"""Runs that found nothing: of hundreds of scopes most are idle at most times, and they are closed all at once."""
+"""Runs that found nothing to do: of hundreds of scopes most are idle at most times, and all are closed at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class IdleStore(RunStore, ScopeStore):
         started_at: datetime | None = None,
         dry_run: bool = False,
     ) -> None:
-        """Close the runs of entities in which there was nothing to do: all or none, each a success with zero records.
+        """Close the runs of entities in which there was nothing to do: all or none, each a success that sent nothing.
 
         A watermark moves only where it is still what the run had read; another run may have moved it meanwhile. The
         scopes' versions stay, as nothing was delivered. One event tells of all of them.
@@ -90,7 +90,15 @@ class IdleStore(RunStore, ScopeStore):
         self, connection: Connection, idle: Mapping[RunKey, IdleRun], common: Mapping[str, Any], now: datetime
     ) -> set[str]:
         """Write the rows; returns the entities whose rows were left as they were."""
-        own = {key: {"window": plain_json(run.window)} for key, run in idle.items()}
+        own = {
+            key: {
+                "window": plain_json(run.window),
+                "extracted": run.duplicate + run.excluded,
+                "duplicate": run.duplicate,
+                "excluded": run.excluded,
+            }
+            for key, run in idle.items()
+        }
         earlier = lock_runs(connection, own)
         new = {key: values for key, values in own.items() if key not in earlier}
         entered = self._enter_runs(connection, common, new)

@@ -168,17 +168,21 @@ class RunVerdict(NamedTuple):
 
 @dataclass(frozen=True)
 class IdleRun:
-    """A run that found nothing at its source.
+    """A run that found nothing to do at its source.
 
     Attributes:
         window: What it read from the source; JSON values.
         watermark: The new watermark; None leaves the old one alone (backfill).
         base: The watermark that it had read from; None where there was none.
+        duplicate: Records that were delivered before.
+        excluded: Records that are not to be delivered.
     """
 
     window: Mapping[str, Any]
     watermark: Mapping[str, Any] | None = None
     base: Mapping[str, Any] | None = None
+    duplicate: int = 0
+    excluded: int = 0
 
 
 class FileRecord(NamedTuple):

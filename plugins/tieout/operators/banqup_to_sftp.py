@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Context, ExceptionRetryPolicy, RetryAction, RetryRule
 
@@ -138,9 +138,15 @@ class Deliver(RunOperator):
 
     template_fields = ("share",)
 
+    settings: ClassVar[dict[str, Any]] = {
+        "pool": "sftp",
+        "retry_policy": RETRY_WHAT_WAS_KILLED,
+        "map_index_template": "{{ task.share['title'] }}",
+    }
+    """For `partial`, which does not ask the class."""
+
     def __init__(self, *, share: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("map_index_template", "{{ task.share['title'] }}")
-        super().__init__(**{"pool": "sftp", "retry_policy": RETRY_WHAT_WAS_KILLED, **kwargs})
+        super().__init__(**kwargs)
         self.share = share
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -281,14 +281,19 @@ def test_findings_come_in_the_order_of_the_file() -> None:
         pytest.param(Book(structure="3", account="NL92ABNA0417164300"), id="foreign"),
     ],
 )
-def test_wrong_ibans_are_odd(book: Book) -> None:
+def test_wrong_ibans(book: Book) -> None:
     result = check_file(to_bytes(file_of(book)))
-    assert found(result, "warning") == {("CODA-IBAN", 2)}
+    assert found(result, "fatal") == {("CODA-IBAN", 2)}
     (finding,) = result.findings
     wanted = "a Belgian IBAN" if book.structure == "2" else "an IBAN"
     assert finding.message == f"The account {book.account!r} is not {wanted} with correct check digits."
-    assert result.valid
     assert result.statements[0].iban_ok is False
+
+
+def test_an_account_of_zeros_is_odd() -> None:
+    result = check_file(to_bytes(file_of(Book(structure="2", account="BE00000000000000"))))
+    assert result.valid
+    assert found(result, "warning") == {("CODA-IBAN", 2)}
 
 
 @pytest.mark.parametrize(

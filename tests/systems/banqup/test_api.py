@@ -205,6 +205,14 @@ def test_the_service_says_when_to_come_back(
     assert 44 <= pause <= 46
 
 
+def test_time_that_the_service_asked_for_is_not_our_patience(
+    connect: Connect, service: Service, fake_time: FakeTime
+) -> None:
+    service.then("spaces", Reply(503), Reply(429, [("Retry-After", "45")]), Reply(503))
+    assert len(connect(retry_seconds=5).spaces()) == 1
+    assert fake_time.slept == [0.125, 45.0, 0.25]
+
+
 def test_a_date_without_the_servers_clock_counts_by_ours(connect: Connect, service: Service) -> None:
     from tieout.systems.banqup.patience import retry_after
     from tieout.systems.common.transport import Reply as Answer

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from tieout.errors import ConfigurationInvalid
 from tieout.systems.banqup import BanqupClient, BanqupSettings, surface
+from tieout.systems.banqup.patience import Timing
+from tieout.systems.banqup.storage import Outcome, Storage
 
 FIELDS: dict[str, Any] = {"host": "https://api.btx.eu.banqup.com/", "login": "app", "password": "s3cret"}
 
@@ -77,3 +80,13 @@ def test_a_ca_file_that_is_none(tmp_path: Path) -> None:
 def test_names_of_the_reference() -> None:
     assert (surface.PURCHASES, surface.SALES, surface.BANK) == ("PURCHASES", "SALES", "BANK")
     assert surface.LARGEST_PAGE == 50
+
+
+def test_a_ca_file_of_ones_own() -> None:
+    BanqupClient(read(extra={"verify": certifi.where()})).close()
+
+
+@pytest.mark.parametrize("address", ["http://storage.example/f?sig=1", "", "file:///etc/passwd"])
+def test_a_file_never_comes_without_tls_where_the_api_has_it(address: str) -> None:
+    storage = Storage(read(), Timing())
+    assert storage.fetch(address, "a file", 100).outcome is Outcome.NO_ADDRESS

@@ -80,7 +80,9 @@ def _iban_ok(number: int, structure: str, account: str, findings: Findings) -> b
     correct = is_iban(account) and (structure == "3" or account.startswith("BE"))
     if not correct:
         wanted = "a Belgian IBAN" if structure == "2" else "an IBAN"
-        findings.warn("CODA-IBAN", number, f"The account {account!r} is not {wanted} with correct check digits.")
+        # Zeros stand for no account, as in the sample that febelfin-coda ships.
+        report = findings.fatal if account[2:].strip("0") else findings.warn
+        report("CODA-IBAN", number, f"The account {account!r} is not {wanted} with correct check digits.")
     return correct
 
 

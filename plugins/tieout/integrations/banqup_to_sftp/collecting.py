@@ -30,16 +30,18 @@ from tieout.integrations.banqup_to_sftp.documents import (
     with_minor_units,
     write_lines,
 )
+from tieout.integrations.banqup_to_sftp.placing import PREPARED
 from tieout.integrations.banqup_to_sftp.plan import QUERIES, ClientPlan, Query
 from tieout.integrations.outcome import sentence
 from tieout.integrations.run import Run
-from tieout.ledger import Ledger, RunKey, Tally
+from tieout.ledger import HeldRow, Ledger, RunKey, Tally
 from tieout.ledger.database import chunks
 from tieout.staging import Folder, write_bytes_atomically
 from tieout.systems.banqup import NOT_WHITELISTED, BanqupClient, DocumentQuery
 from tieout.systems.banqup import Document as Listed
 
 COLLECTED = "collected.json"
+STATUS_DATE_MISSING = "STATUS_DATE_MISSING"
 CHUNK = 50
 """Documents that are looked at together: a page of Banqup's."""
 
@@ -53,6 +55,9 @@ class Collected:
     Attributes:
         documents: How many were listed, each counted once.
         fetched: How many files were fetched.
+        known: How many were delivered before.
+        excluded: How many are not to be delivered.
+        quiet: There is nothing to do: all are known or excluded, and none of them is held.
         money: What the fetched ones are worth, by the first reading.
         watermark: Where the next run goes on; None leaves it where it is.
         more: Documents that did not fit into this run wait for the next one.
@@ -60,6 +65,9 @@ class Collected:
 
     documents: int = 0
     fetched: int = 0
+    known: int = 0
+    excluded: int = 0
+    quiet: bool = True
     money: dict[str, Decimal] = field(default_factory=dict)
     watermark: dict[str, Any] | None = None
     more: bool = False
@@ -136,9 +144,9 @@ def collect(
                 failures[plan.client] = outcome
     if failures and not done and all(isinstance(error, SourceUnavailable) for error in failures.values()):
         raise next(iter(failures.values()))
-    begin(run, [plan for plan in plans if plan.client in failures or done[plan.client].documents], ledger)
+    begin(run, [plan for plan in plans if plan.client in failures or not done[plan.client].quiet], ledger)
     ledger.record_extracted_many(
-        {run.key(name): collected.tally for name, collected in done.items() if collected.documents}
+        {run.key(name): collected.tally for name, collected in done.items() if not collected.quiet}
     )
     for name, error in failures.items():
         ledger.fail_run(run.key(name), sentence(error))
@@ -178,18 +186,21 @@ def collect_client(
         TieoutError: As Banqup's client says.
     """
     (folder / FILES).mkdir(parents=True, exist_ok=True)
-    for name in (COLLECTED, DOCUMENTS, VERDICTS):
+    for name in (COLLECTED, DOCUMENTS, VERDICTS, PREPARED):
         with suppress(FileNotFoundError):
             (folder / name).unlink()
     result = Collected()
-    listing = _Listing(settings.space_id, plan, client, config.source.max_documents)
+    held = {row.source_key: row for row in ledger.open_held(run.scope(plan.client))}
+    listing = _Listing(settings.space_id, plan, client, config.source.max_documents, held)
 
     def rows() -> Iterator[dict[str, Any]]:
         for some in chunks(listing, CHUNK):
             for document in _settled(run, config, settings, plan, ledger, folder, client, fetchers, some):
-                listing.new += document.state not in ("known", "excluded")
                 result.documents += 1
                 result.fetched += document.state == "fetched"
+                result.known += document.state == "known"
+                result.excluded += document.state == "excluded"
+                result.quiet &= document.state in ("known", "excluded") and document.key not in held
                 for currency, amount in document.money.items():
                     result.money[currency] = result.money.get(currency, Decimal(0)) + amount
                 yield document.to_json()
@@ -265,17 +276,21 @@ class _Listing:
     """A client's documents as Banqup lists them, each once; afterwards, how far they were read.
 
     Attributes:
-        new: How many of them had to be fetched; the one who iterates counts.
+        new: How many of them changed since the run before; others are listed again because of the lookback.
         more: Whether it ended before Banqup's lists did.
     """
 
-    def __init__(self, space_id: str, plan: ClientPlan, client: BanqupClient, most: int) -> None:
+    def __init__(
+        self, space_id: str, plan: ClientPlan, client: BanqupClient, most: int, held: Mapping[str, HeldRow]
+    ) -> None:
         self.new = 0
         self.more = False
         self._space = space_id
         self._plan = plan
         self._client = client
-        self._most = most
+        # Only where the next run goes on from here.
+        self._most = most if plan.moves_watermark and not plan.resend else None
+        self._held = held
         self._last: dict[str, datetime] = {}
 
     def __iter__(self) -> Iterator[Document]:
@@ -283,17 +298,44 @@ class _Listing:
         for query in QUERIES if self._plan.read != "held" else ():
             for listed in self._client.documents(self._space, self._asked(query)):
                 # Those of the same moment belong together: the next run goes on after it.
-                if self.new >= self._most and listed.updated_at != self._last.get(query.name):
+                is_full = self._most is not None and self.new >= self._most
+                if is_full and listed.updated_at != self._last.get(query.name):
                     self.more = True
                     break
                 self._last[query.name] = listed.updated_at
+                self.new += self._is_new(listed, query)
                 if listed.id not in seen and self._inside(listed):
                     seen.add(listed.id)
-                    yield _first_look(listed, query, self._plan)
+                    yield self._look(listed, query)
         for key in self._plan.held_keys:
             if key not in seen:
-                found = self._client.document(self._space, key)
-                yield _gone(key) if found is None else _second_look(found)
+                yield self._asked_by_id(key)
+
+    def _is_new(self, listed: Listed, query: Query) -> bool:
+        before = self._plan.watermark.get("seen", {}).get(query.name)
+        return before is None or listed.updated_at > datetime.fromisoformat(before)
+
+    def _look(self, listed: Listed, query: Query) -> Document:
+        """Whether a document is to be delivered, as far as its row tells.
+
+        What is held counts as long as it has the status that made it ours: it may come from a back-fill. But where it
+        is held because nobody knows since when it has its status, that is asked again.
+        """
+        held = self._held.get(listed.id)
+        if held is None or held.reason_code == STATUS_DATE_MISSING:
+            return _first_look(listed, query, self._plan)
+        wrong = _wrong_list(listed, query)
+        return _document(listed, query, "excluded", why=wrong) if wrong else _with_file(listed, query)
+
+    def _asked_by_id(self, key: str) -> Document:
+        """A held document that no list has."""
+        found = self._client.document(self._space, key)
+        if found is None:
+            return _gone(key, self._held[key].label if key in self._held else "")
+        for query in QUERIES:
+            if (found.folder, found.category) == (query.folder, query.category):
+                return self._look(found, query)
+        return _document(found, QUERIES[0], "excluded", why=f"it is {found.category} in {found.folder} now")
 
     def _asked(self, query: Query) -> DocumentQuery:
         until = self._plan.until
@@ -308,10 +350,13 @@ class _Listing:
     def _inside(self, listed: Listed) -> bool:
         """Of a back-fill, only what was asked for counts; what merely changed since is not part of it."""
         plan = self._plan
-        if plan.read != "backfill" or listed.status_at is None:
+        if plan.read != "backfill":
             return True
-        after, before = datetime.fromisoformat(plan.after), plan.before
-        return after < listed.status_at and (before is None or listed.status_at < datetime.fromisoformat(before))
+        before = datetime.fromisoformat(plan.before) if plan.before else None
+        if listed.status_at is None:
+            # It got its status after it was made.
+            return before is None or listed.created_at is None or listed.created_at < before
+        return datetime.fromisoformat(plan.after) < listed.status_at and (before is None or listed.status_at < before)
 
     def watermark(self) -> dict[str, Any] | None:
         """Where the next run goes on: after the last one seen of each list, never past this run's own beginning.
@@ -348,15 +393,6 @@ def _first_look(listed: Listed, query: Query, plan: ClientPlan) -> Document:
     return _with_file(listed, query)
 
 
-def _second_look(listed: Listed) -> Document:
-    """A held document, asked for by itself: it counts as long as it has the status that made it ours."""
-    for query in QUERIES:
-        if (listed.folder, listed.category) == (query.folder, query.category):
-            wrong = _wrong_list(listed, query)
-            return _document(listed, query, "excluded", why=wrong) if wrong else _with_file(listed, query)
-    return _document(listed, QUERIES[0], "excluded", why=f"it is {listed.category} in {listed.folder} now")
-
-
 def _wrong_list(listed: Listed, query: Query) -> str:
     """Why a document is not of this list; empty when it is, or where its row does not say."""
     if (listed.folder or query.folder, listed.category or query.category) != (query.folder, query.category):
@@ -374,20 +410,20 @@ def _with_file(listed: Listed, query: Query) -> Document:
 def _undated(query: Query) -> Reason:
     done = "approved" if query.kind != "sales" else "sent"
     return Reason(
-        "STATUS_DATE_MISSING",
+        STATUS_DATE_MISSING,
         f"Banqup does not say when this document was {done}, so nobody can tell whether that was after the activation.",
         "Deliver it by hand, or by a back-fill (conf.backfill_from and backfill_to) of its time; or discard it here.",
     )
 
 
-def _gone(key: str) -> Document:
+def _gone(key: str, number: str) -> Document:
     """A held document that Banqup does not have any more."""
     reason = Reason(
         "DOCUMENT_GONE",
         "Banqup has no document of this id any more.",
         "Look in Banqup what became of it; then discard it here (bin/tieout held discard).",
     )
-    return Document(key, "purchases", "", "", None, None, "", "", "unfetchable", reason=reason)
+    return Document(key, "purchases", "", number, None, None, "", "", "unfetchable", reason=reason)
 
 
 def _document(listed: Listed, query: Query, state: State, *, why: str = "", reason: Reason | None = None) -> Document:

@@ -58,12 +58,13 @@ def _path_template(template: str) -> str:
     plain = _VARIABLE.sub("x", template)
     if "[" in plain or "]" in plain:
         raise ValueError("a variable is written [name], with both brackets and no / between them")
-    for part in plain.strip("/").split("/"):
-        if part in (".", "..") or (not part and plain != "/"):
+    plain, template = (text.removesuffix("/") for text in (plain, template))
+    for part in plain.split("/")[1:]:
+        if part in ("", ".", ".."):
             raise ValueError("a path may not hold an empty part, '.' or '..': spell the folders out")
         if any(ord(letter) < 32 or ord(letter) == 127 for letter in part):
             raise ValueError("a path may not hold control characters")
-    return template
+    return template or "/"
 
 
 def expand_path(template: str, values: Mapping[str, str]) -> str:
@@ -191,7 +192,7 @@ class BanqupSource(Strict):
         max_file_bytes: A larger document is held.
     """
 
-    lookback_minutes: float = Field(default=60, ge=0, le=44640)
+    lookback_minutes: float = Field(default=15, ge=0, le=44640)
     parallel: int = Field(default=8, ge=1, le=64)
     max_documents: int = Field(default=5000, ge=1)
     max_file_bytes: int = Field(default=100_000_000, gt=0)
@@ -281,11 +282,19 @@ class BanqupToSftp(IntegrationConfig):
         yield "space_id", "space_id", entry.space_id.casefold()
         both = {**self.defaults.model_dump(), **entry.model_dump(exclude_none=True)}
         server = tuple(both[name] for name in ("conn_id", "host", "port", "user"))
-        ours = {"external_id": entry.external_id, "uen_number": _digits(entry.uen_number)}
-        same_for_all = {name: f"[{name}]" for name in PATH_VARIABLES}
-        for key in ("invoice_path", "statement_path"):
+        invoice_types = _filled(_INVOICE_TYPES, self.defaults.invoice_types, entry.invoice_types)
+        file_types = _filled(_FILE_TYPES, self.defaults.file_types, entry.file_types)
+        for kind in _ALL_KINDS:
+            key = "statement_path" if kind == "statements" and both["statement_path"] else "invoice_path"
             if both[key] is not None:
-                yield f"folder ({key})", key, (server, expand_path(both[key], {**same_for_all, **ours}))
+                values = {
+                    "external_id": entry.external_id,
+                    "uen_number": _digits(entry.uen_number),
+                    "invoice_type": invoice_types[kind],
+                    "file_type": file_types[kind],
+                    "year": "[year]",
+                }
+                yield "folder", key, (server, expand_path(both[key], values))
 
     def client(self, entry: ClientEntry) -> BanqupClientConfig:
         """A client with the partner's defaults."""
@@ -320,9 +329,7 @@ class BanqupToSftp(IntegrationConfig):
 _APART = {
     "external_id": "Give each client a number of its own.",
     "space_id": "Each client has a space of its own in Banqup.",
-    "folder (invoice_path)": "Put [external_id] or [uen_number] into the path, so that no client gets another's files.",
-    "folder (statement_path)": "Put [external_id] or [uen_number] into the path, so that no client gets another's "
-    "files.",
+    "folder": "Put [external_id] or [uen_number] into the path, so that no client gets another's files.",
 }
 
 

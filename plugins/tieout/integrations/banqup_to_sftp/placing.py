@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -25,12 +26,15 @@ from tieout.integrations.banqup_to_sftp.documents import (
 )
 from tieout.integrations.run import Run
 from tieout.integrations.sorting import Place
-from tieout.ledger import HeldDraft, Ledger, Places, Tally
+from tieout.ledger import HeldDraft, HeldRow, Ledger, Places, Tally
 from tieout.staging import Folder, write_bytes_atomically
 
 PREPARED = "prepared.json"
 MOST_FINDINGS = 5
 """Findings that a held document's message spells out; the audit trail has all."""
+
+NO_BYTES = "application/json"
+"""What is held of a document whose bytes cannot be had: what Banqup says of it."""
 
 _NUMBER_LENGTH = 80
 
@@ -131,6 +135,7 @@ def place_documents(
     unfit: Mapping[str, str],
     refused: Mapping[str, Reason] | None = None,
     watermark: dict[str, Any] | None = None,
+    begun: datetime | None = None,
 ) -> Prepared:
     """Decide where each document of a client goes.
 
@@ -145,26 +150,29 @@ def place_documents(
         unfit: Document → why the batch's expectations hold it.
         refused: Document → why the client's server does not take it.
         watermark: Where the next run goes on.
+        begun: Aware; when this run was begun. What it has delivered since is its own, and no duplicate.
     """
     scope = run.scope(client.external_id)
     prepared = Prepared(client.external_id, ledger.entity_version(scope), watermark=watermark)
     documents = list(read_documents(folder))
     judged = read_judged(folder)
     keys = [document.key for document in documents]
-    delivered = ledger.fingerprints(scope, keys)
-    paths = {key: file.remote_path for key, file in ledger.delivered_files(scope, keys).items()} if resend else {}
+    files = ledger.delivered_files(scope, keys)
+    ours = {key for key, file in files.items() if file.run_id == run.run_id and begun and file.created_at >= begun}
+    delivered = {key: known for key, known in ledger.fingerprints(scope, keys).items() if key not in ours}
+    paths = {key: file.remote_path for key, file in files.items() if resend or key in ours}
     discarded = ledger.discarded_payloads(scope, keys)
     open_keys = set(ledger.open_held_keys(scope))
     for document in documents:
         verdict = judged.get(document.key, Judged(document.key))
         reason: Reason | None = None
         place = _at_once(document, None if resend else delivered.get(document.key))
+        if place is None and _is_discarded(document, discarded):
+            place = Place.EXCLUDED
         if place is None:
             before = delivered.get(document.key, "")
             reason = _reason(document, verdict, client, before, unfit, refused or {})
             place = Place.SEND if reason is None else Place.HELD
-        if reason is not None and discarded.get(document.key) == _payload_digest(document):
-            place, reason = Place.EXCLUDED, None
         # What is sent is worth what the second reading says; it must come to what the first one said.
         readable = place == Place.SEND and not verdict.invalid
         money = verdict.money if readable else document.money
@@ -177,7 +185,8 @@ def place_documents(
         elif document.key in open_keys:
             prepared.settled.append(document.key)
         if place == Place.SEND:
-            name = paths.get(document.key) or f"{client.folder(document.kind, year)}/{_name(document, client, day)}"
+            remote_folder = client.folder(document.kind, year).rstrip("/")
+            name = paths.get(document.key) or f"{remote_folder}/{_name(document, client, day)}"
             prepared.outgoing.append(_outgoing(document, verdict, name, money))
     prepared.outgoing = _in_order(prepared.outgoing, documents, judged)
     return prepared
@@ -287,28 +296,45 @@ def _outgoing(document: Document, verdict: Judged, path: str, money: Mapping[str
 def _in_order(
     outgoing: Iterable[Outgoing], documents: Sequence[Document], judged: Mapping[str, Judged]
 ) -> list[Outgoing]:
-    """Invoices by the moment they were approved or sent, then statements by account and sequence."""
+    """By the moment they were approved or sent; statements take the places of statements, by account and sequence."""
     by_key = {document.key: document for document in documents}
 
-    def rank(each: Outgoing) -> tuple[Any, ...]:
+    def moment(each: Outgoing) -> tuple[str, str]:
         document = by_key[each.key]
-        if document.kind == "statements":
-            first = next(iter(statements_of(judged.get(each.key))), None)
-            return (1, statement_rank(first) if first else (), document.status_at or "", each.key)
-        return (0, (), document.status_at or document.updated_at, each.key)
+        return document.status_at or document.updated_at, each.key
 
-    return sorted(outgoing, key=rank)
+    def rank(each: Outgoing) -> tuple[Any, ...]:
+        first = next(iter(statements_of(judged.get(each.key))), None)
+        return (statement_rank(first) if first else (), *moment(each))
+
+    ordered = sorted(outgoing, key=moment)
+    statements = iter(sorted((each for each in ordered if by_key[each.key].kind == "statements"), key=rank))
+    return [next(statements) if by_key[each.key].kind == "statements" else each for each in ordered]
 
 
-def held_drafts(prepared: Prepared, folder: Folder) -> Iterator[HeldDraft]:
-    """The held documents with their bytes, one at a time."""
+def held_drafts(
+    prepared: Prepared, folder: Folder, earlier: Mapping[str, tuple[HeldRow, bytes]]
+) -> Iterator[HeldDraft]:
+    """The held documents with their bytes, one at a time.
+
+    Args:
+        prepared: Where the client's documents go.
+        folder: Its staging folder.
+        earlier: Document → how it is held already, with its bytes: they are kept where it has none now.
+    """
     for document in read_documents(folder):
         reason = prepared.held.get(document.key)
         if reason is None:
             continue
-        data = bytes_of(folder, document) if document.sha256 else _row(document)
-        money = next(iter(sorted(document.money.items())), (None, None))
-        kind = "application/xml" if document.kind != "statements" else "text/plain; charset=windows-1252"
+        currency, amount = next(iter(sorted(document.money.items())), (None, None))
+        if document.sha256:
+            data = bytes_of(folder, document)
+            kind = "application/xml" if document.kind != "statements" else "text/plain; charset=windows-1252"
+        elif document.key in earlier:
+            row, data = earlier[document.key]
+            kind, currency, amount = row.content_type, row.currency, row.amount
+        else:
+            data, kind = _row(document), NO_BYTES
         yield HeldDraft(
             source_key=document.key,
             reason_code=reason.code,
@@ -316,9 +342,9 @@ def held_drafts(prepared: Prepared, folder: Folder) -> Iterator[HeldDraft]:
             fix_hint=reason.fix_hint,
             owner=reason.owner,
             payload=data,
-            content_type=kind if document.sha256 else "application/json",
-            currency=money[0],
-            amount=money[1],
+            content_type=kind,
+            currency=currency,
+            amount=amount,
             label=document.number,
         )
 
@@ -328,8 +354,10 @@ def _row(document: Document) -> bytes:
     return json.dumps(document.to_json(), sort_keys=True).encode()
 
 
-def _payload_digest(document: Document) -> str:
-    return document.sha256 or hashlib.sha256(_row(document)).hexdigest()
+def _is_discarded(document: Document, discarded: Mapping[str, str]) -> bool:
+    """Whether somebody decided that it is never to go, and its bytes are not known to be others since."""
+    digest = discarded.get(document.key)
+    return digest is not None and document.sha256 in ("", digest)
 
 
 def _texts(totals: Mapping[str, Decimal]) -> dict[str, str]:

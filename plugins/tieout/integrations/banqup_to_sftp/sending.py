@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,12 +24,12 @@ from tieout.integrations.banqup_to_sftp.config import BanqupClientConfig, Banqup
 from tieout.integrations.banqup_to_sftp.documents import FILES, Reason
 from tieout.integrations.banqup_to_sftp.placing import Outgoing, Prepared
 from tieout.integrations.banqup_to_sftp.plan import ClientPlan
-from tieout.integrations.banqup_to_sftp.steps import commit, holder, place_client, record
+from tieout.integrations.banqup_to_sftp.steps import commit, holder, is_done, place_client, record
 from tieout.integrations.delivering import LedgerJournal, Receiver, announce_found, receiver, settle_leftovers
 from tieout.integrations.outcome import sentence
 from tieout.integrations.run import Run
 from tieout.integrations.sorting import Place
-from tieout.ledger import DeliveredFile, FileDraft, FileRecord, FileRow, Lease, Ledger
+from tieout.ledger import DeliveredFile, FileDraft, FileRecord, Lease, Ledger
 from tieout.staging import Folder
 
 log = logging.getLogger(__name__)
@@ -132,28 +132,39 @@ def _deliver_client(
 ) -> dict[str, Any]:
     name = client.external_id
     key, scope = run.key(name), run.scope(name)
-    row = ledger.get_run(key)
-    if row is not None and row.status in ("delivered", "success") and row.extracted:
-        return {"already": "delivered by an earlier attempt of this task"}
+    asked: list[SftpTarget] = []
+
+    def server() -> SftpTarget:
+        asked.append(target_of(client, config.delivery, target))
+        return asked[-1]
+
     with (
-        receiver(lambda: target_of(client, config.delivery, target), ledger) as to,
+        receiver(server, ledger) as to,
         ledger.acquire(scope, holder=holder(run, name)) as lease,
     ):
         settle_leftovers(ledger, scope, to, not_of_run=run.run_id)
-        prepared = Prepared.load(staging / name)
-        if row is None or prepared is None:
-            return {"documents": 0}  # there was nothing but what an earlier run had left open
-        arrived = settle_leftovers(ledger, scope, to, of_run=run.run_id)
-        if ledger.entity_version(scope) != prepared.base_version + len(arrived):
-            # Another run has delivered meanwhile, or it turned out that an earlier one had.
+        row, prepared = ledger.get_run(key), Prepared.load(staging / name)
+        if row is None or prepared is None or is_done(row):
+            # There was nothing but what an earlier run had left open, or another attempt has delivered it all.
+            if asked:
+                ledger.receiver_reached(scope)
+            return {"documents": 0}
+        settle_leftovers(ledger, scope, to, of_run=run.run_id)
+        if ledger.entity_version(scope) != prepared.base_version:
+            # Another run has delivered meanwhile, or it turned out that an earlier one, or attempt, had.
             prepared = place_client(run, config, client, plan, ledger, staging)
             record(run, [prepared], ledger)
-        prepared.base_version = ledger.entity_version(scope)
+        arrived = {
+            file.remote_path
+            for file in ledger.files_of_run(key)
+            if file.state == "delivered" and file.created_at >= row.started_at
+        }
         delivered, refused = _send(run, config, client, prepared, arrived, ledger, lease, staging, to)
         if refused:
             prepared = _without(run, config, client, plan, prepared, refused, ledger, staging)
         commit(run, prepared, delivered, ledger, lease, staging)
-    ledger.receiver_reached(scope)
+    if asked:
+        ledger.receiver_reached(scope)
     count = prepared.tallies[Place.SEND].count
     log.info("%s: %s documents delivered.", client.title, count)
     return {"documents": count, "held": len(prepared.held)}
@@ -164,7 +175,7 @@ def _send(
     config: BanqupToSftp,
     client: BanqupClientConfig,
     prepared: Prepared,
-    arrived: Mapping[str, FileRow],
+    arrived: Collection[str],
     ledger: Ledger,
     lease: Lease,
     staging: Folder,
@@ -172,7 +183,7 @@ def _send(
 ) -> tuple[list[DeliveredFile], dict[str, Reason]]:
     """Enter what goes into the ledger, then send it; returns what is there, and what the server does not take."""
     key, files = run.key(client.external_id), staging / client.external_id / FILES
-    done = [DeliveredFile(file.id, file.verification or "size", datetime.now(UTC)) for file in arrived.values()]
+    done: list[DeliveredFile] = []
     going = [each for each in prepared.outgoing if each.path not in arrived]
     rows = ledger.prepare_files(key, [_draft(each, files) for each in going])
     outgoing = [
@@ -207,7 +218,7 @@ def _send(
         )
         ledger.file_states([file.file_id], "refused", message=str(outcome), token=lease.token)
     wholly = [each for each in outcomes if isinstance(each, ReceiverRefused) and not isinstance(each, NameTaken)]
-    if wholly and len(refused) == len(going) and not done:
+    if wholly and len(refused) == len(going) and not arrived:
         # Nothing at all was taken, and not for the names' sake: that is the server's trouble, not the documents'.
         raise wholly[0]
     return done, refused

@@ -9,16 +9,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tieout.errors import Superseded
 from tieout.integrations.banqup_to_sftp.collecting import Collected
 from tieout.integrations.banqup_to_sftp.config import BanqupClientConfig, BanqupToSftp
 from tieout.integrations.banqup_to_sftp.documents import read_documents, read_judged
 from tieout.integrations.banqup_to_sftp.index import last_statements, newest, read_unfit, suite_path
-from tieout.integrations.banqup_to_sftp.placing import Prepared, held_drafts, place_documents
+from tieout.integrations.banqup_to_sftp.placing import NO_BYTES, Prepared, held_drafts, place_documents
 from tieout.integrations.banqup_to_sftp.plan import Asked, ClientPlan, day_of, plan_run, year_of
 from tieout.integrations.banqup_to_sftp.validating import rules
 from tieout.integrations.run import Run
 from tieout.integrations.sorting import Place
-from tieout.ledger import DeliveredFile, EntityOutcome, Filters, IdleRun, Lease, Ledger, Tally
+from tieout.ledger import DeliveredFile, EntityOutcome, Filters, HeldRow, IdleRun, Lease, Ledger, RunRow, Scope, Tally
 from tieout.staging import Folder
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ def place_client(
         watermark = dict(collected.watermark or plan.watermark)
         if statements:
             watermark["statements"] = newest(watermark.get("statements", {}), statements)
+    row = ledger.get_run(run.key(plan.client))
     prepared = place_documents(
         run,
         client,
@@ -73,6 +75,7 @@ def place_client(
         unfit=read_unfit(folder),
         refused=refused,
         watermark=watermark if watermark != plan.watermark else None,
+        begun=row.started_at if row is not None else None,
     )
     prepared.save(folder)
     return prepared
@@ -98,14 +101,17 @@ def plan_deliveries(
     busy: list[str] = []
     placed: list[tuple[ClientPlan, Prepared]] = []
     unsettled = _with_unsettled_files(run, ledger)
+    rows = {row.entity: row for row in ledger.runs(Filters(run.integration, run.instance, run_id=run.run_id))}
     for plan in plans:
-        collected = Collected.load(staging / plan.client)
-        if collected is None or _failed(run, plan, ledger):
-            continue  # an earlier step has said why
-        if not collected.documents:
+        collected, row = Collected.load(staging / plan.client), rows.get(plan.client)
+        if collected is None or (row is not None and (_failed(row) or is_done(row))):
+            continue  # an earlier step has said why, or an earlier attempt has done it all
+        if collected.quiet:
             if plan.client in unsettled and not run.dry_run:
                 busy.append(plan.client)
-            idle[plan.client] = IdleRun(plan.window(), collected.watermark, plan.watermark or None)
+            idle[plan.client] = IdleRun(
+                plan.window(), collected.watermark, plan.watermark or None, collected.known, collected.excluded
+            )
             continue
         placed.append((plan, place_client(run, config, clients[plan.client], plan, ledger, staging)))
     record(run, [prepared for _, prepared in placed], ledger)
@@ -116,8 +122,8 @@ def plan_deliveries(
         elif prepared.outgoing or plan.client in unsettled:
             # What an earlier run left open is looked up before anything of the client counts.
             busy.append(plan.client)
-        else:
-            _commit_without_delivery(run, plan, prepared, ledger, staging)
+        elif not _committed_without_delivery(run, plan, prepared, ledger, staging):
+            busy.append(plan.client)
     ledger.finish_idle_runs(
         run.integration,
         run.instance,
@@ -140,15 +146,31 @@ def _with_unsettled_files(run: Run, ledger: Ledger) -> set[str]:
     }
 
 
-def _failed(run: Run, plan: ClientPlan, ledger: Ledger) -> bool:
-    row = ledger.get_run(run.key(plan.client))
-    return row is not None and row.status == "failed" and row.stage == "running"
+def _failed(row: RunRow) -> bool:
+    return row.status == "failed" and row.stage == "running"
 
 
-def _commit_without_delivery(run: Run, plan: ClientPlan, prepared: Prepared, ledger: Ledger, staging: Folder) -> None:
-    """Held, duplicate and excluded documents of a client that gets nothing."""
-    with ledger.acquire(run.scope(plan.client), holder=holder(run, plan.client)) as lease:
-        commit(run, prepared, [], ledger, lease, staging)
+def is_done(row: RunRow) -> bool:
+    """Whether an attempt of this run has delivered the client's documents, or found that none is to go."""
+    return row.status in ("delivered", "success") and row.extracted > 0
+
+
+def _committed_without_delivery(
+    run: Run, plan: ClientPlan, prepared: Prepared, ledger: Ledger, staging: Folder
+) -> bool:
+    """Commit the held, duplicate and excluded documents of a client that gets nothing.
+
+    Returns:
+        False where another run works on the client, or has since it was looked at: a delivering task waits for it
+        and looks again, and keeps nobody else waiting.
+    """
+    try:
+        with ledger.acquire(run.scope(plan.client), holder=holder(run, plan.client), wait=0) as lease:
+            commit(run, prepared, [], ledger, lease, staging)
+    except Superseded as error:
+        log.info("%s", error)
+        return False
+    return True
 
 
 def commit(
@@ -160,8 +182,9 @@ def commit(
     staging: Folder,
 ) -> None:
     """Enter what became of a client's documents, with the verdicts and the place where the next run goes on."""
-    key = run.key(prepared.client)
+    key, folder = run.key(prepared.client), staging / prepared.client
     tally = prepared.tallies[Place.SEND]
+    earlier = _bytes_held_before(key.scope, prepared, folder, ledger)
     _note_verdicts(run, prepared, ledger, staging)
     ledger.commit_entity(
         key,
@@ -169,12 +192,25 @@ def commit(
         base_version=prepared.base_version,
         outcome=EntityOutcome(
             delivered=delivered,
-            held=held_drafts(prepared, staging / prepared.client),
+            held=held_drafts(prepared, folder, earlier),
             settled=prepared.settled,
             watermark=prepared.watermark,
             tally=Tally(tally.count, dict(tally.totals)),
         ),
     )
+
+
+def _bytes_held_before(
+    scope: Scope, prepared: Prepared, folder: Folder, ledger: Ledger
+) -> dict[str, tuple[HeldRow, bytes]]:
+    """Held documents whose bytes cannot be had now, with those in the ledger: perhaps the last ones that there are."""
+    without = {each.key for each in read_documents(folder) if each.key in prepared.held and not each.sha256}
+    if not without:
+        return {}
+    rows = {
+        row.id: row for row in ledger.open_held(scope) if row.source_key in without and row.content_type != NO_BYTES
+    }
+    return {rows[held_id].source_key: (rows[held_id], payload) for held_id, payload in ledger.held_payloads(rows)}
 
 
 def _note_verdicts(run: Run, prepared: Prepared, ledger: Ledger, staging: Folder) -> None:

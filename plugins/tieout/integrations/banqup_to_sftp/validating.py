@@ -27,6 +27,7 @@ from tieout.formats.ubl import (
 )
 from tieout.integrations.banqup_to_sftp.config import BanqupClientConfig, BanqupToSftp
 from tieout.integrations.banqup_to_sftp.documents import (
+    DOCUMENTS,
     VERDICTS,
     Document,
     Judged,
@@ -58,6 +59,7 @@ def validate(config: BanqupToSftp, clients: Sequence[str], staging: Folder) -> d
     settings = config.enabled_clients()
     counts = {"documents": 0, "invalid": 0}
     failed: list[str] = []
+    checked = 0
     invoices = [client for client in clients if any(_is_invoice(each) for each in read_documents(staging / client))]
     with ExitStack() as stack:
         verdicts: Iterator[tuple[str, Verdict | ValidatorFailed]] = iter(())
@@ -65,17 +67,17 @@ def validate(config: BanqupToSftp, clients: Sequence[str], staging: Folder) -> d
             pool = stack.enter_context(ValidatorPool(config.validation.workers))
             verdicts = pool.validate(_invoices(invoices, staging), config.validation.profile)
         for client in clients:
-            judged = [
-                _judge(document, staging / client, settings[client], verdicts)
-                for document in read_documents(staging / client)
-                if document.state == "fetched"
-            ]
+            if not (staging / client / DOCUMENTS).exists():
+                continue  # it could not be read, or waits for its server
+            fetched = [each for each in read_documents(staging / client) if each.state == "fetched"]
+            judged = [_judge(each, staging / client, settings[client], verdicts) for each in fetched]
             write_lines(staging / client / VERDICTS, (each.to_json() for each in judged))
             counts["documents"] += len(judged)
             counts["invalid"] += sum(each.invalid for each in judged)
             failed += [each.failed for each in judged if each.failed]
-    if len(failed) > 1 and len(failed) == counts["documents"]:
-        raise ValidatorFailed(f"Not one document could be checked: {failed[0]}")
+            checked += sum(_is_invoice(each) for each in fetched)
+    if len(failed) > 1 and len(failed) == checked:
+        raise ValidatorFailed(f"Not one of {checked} invoices could be checked: {failed[0]}")
     log.info("%s documents checked, %s invalid.", counts["documents"], counts["invalid"])
     return counts
 

@@ -153,13 +153,13 @@ class Storage:
         return Fetched(Outcome.NO_ADDRESS)
 
     def _attempt(self, url: str, sink: _Sink) -> Reply | NotAnswered | Outcome:
-        """An answer, or why there is none; errors of HTTP libraries know the address, so none is passed on."""
+        """An answer, or why there is none. Errors of HTTP libraries know the address: nothing is raised from one."""
         with secret_address():
             try:
                 # An error's page may be large as well; what is beyond tells nothing.
                 return self._transport.send("GET", url, headers=_HEADERS, sink=sink)
             except NotAnswered as error:
-                return NotAnswered(str(error), timed_out=error.timed_out)
+                return error
             except (_TooLarge, ContractBroken):
                 return Outcome.TOO_LARGE
             except ConfigurationInvalid as error:
