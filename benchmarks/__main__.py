@@ -12,7 +12,10 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
-NAMES = ("extraction", "mapping", "delivery", "memory", "posting", "posting_memory", "close", "airflow")
+NAMES = (
+    "extraction", "mapping", "delivery", "memory", "posting", "posting_memory", "close", "validation", "clients",
+    "airflow", "clients_airflow",
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

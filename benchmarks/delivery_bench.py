@@ -18,9 +18,9 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
 
 from benchmarks.measure import Row, progress, ratio, side_by_side, spread
 from sandbox.proxy import DelayProxy
@@ -29,6 +29,7 @@ from tieout.delivery import DeliveryOptions, OutgoingFile, SftpSession, SftpTarg
 
 TITLE = "Delivery"
 LATENCY_MS = 10.0
+OWN = {f"tieout, {name}": DeliveryOptions(verification=name) for name in ("read_back", "size")}
 
 Way = Callable[[Path], None]
 
@@ -43,7 +44,7 @@ class _NoJournal:
         pass
 
 
-class _Delivery:
+class Delivery:
     """The same local files by each way, each time into a new remote folder."""
 
     def __init__(self, server: SshServer, port: int, files: list[Path]) -> None:
@@ -68,7 +69,7 @@ class _Delivery:
             path.unlink()
         folder.rmdir()
 
-    def tieout(self, folder: Path, verification: Literal["size", "read_back"]) -> None:
+    def tieout(self, folder: Path, options: DeliveryOptions) -> None:
         target = SftpTarget(
             host=self._server.host,
             port=self._port,
@@ -81,7 +82,7 @@ class _Delivery:
             for number, (path, size, sha256) in enumerate(self._described)
         ]
         with SftpSession(target) as session:
-            session.deliver(files, DeliveryOptions(verification=verification), _NoJournal())
+            session.deliver(files, options, _NoJournal())
 
     def sftp(self, folder: Path) -> None:
         known_hosts = self._server.root.parent / f"known_hosts_{self._port}"
@@ -104,11 +105,10 @@ class _Delivery:
                 for path in self._files:
                     sftp.put(str(path), str(folder / path.name))
 
-    def ways(self) -> dict[str, Callable[[], None]]:
-        """Name → one delivery."""
+    def ways(self, own: Mapping[str, DeliveryOptions]) -> dict[str, Callable[[], None]]:
+        """Name → one delivery; our own ones by their options."""
         ways: dict[str, Way] = {
-            "tieout, read_back": lambda folder: self.tieout(folder, "read_back"),
-            "tieout, size": lambda folder: self.tieout(folder, "size"),
+            **{name: partial(self.tieout, options=options) for name, options in own.items()},
             "sftp -b": self.sftp,
             "paramiko": self.paramiko,
         }
@@ -149,17 +149,17 @@ def run(*, quick: bool = False) -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch, ssh_server(Path(scratch) / "sshd") as server:
         one = _make_files(Path(scratch) / "one", 1, large)
         many = _make_files(Path(scratch) / "many", number, 20_000)
-        rows += _measured(f"1 file of {large // 1_000_000} MB, loopback", _Delivery(server, server.port, one), rounds)
+        rows += _measured(f"1 file of {large // 1_000_000} MB, loopback", Delivery(server, server.port, one), rounds)
         load = f"{number} files of 20 KB"
-        rows += _measured(f"{load}, loopback", _Delivery(server, server.port, many), rounds)
+        rows += _measured(f"{load}, loopback", Delivery(server, server.port, many), rounds)
         with DelayProxy(server.host, server.port, latency_ms=LATENCY_MS) as proxy:
-            rows += _measured(f"{load}, 20 ms round trip", _Delivery(server, proxy.port, many), rounds)
+            rows += _measured(f"{load}, 20 ms round trip", Delivery(server, proxy.port, many), rounds)
     return rows
 
 
-def _measured(load: str, delivery: _Delivery, rounds: int) -> list[Row]:
+def _measured(load: str, delivery: Delivery, rounds: int) -> list[Row]:
     progress(load)
-    ways = delivery.ways()
+    ways = delivery.ways(OWN)
     seconds = side_by_side(ways, rounds)
     return [
         {

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import (
+    banqup_run,
+    banqup_sandbox,
     close_bench,
     mapping_bench,
     posting_bench,
@@ -16,10 +18,12 @@ from benchmarks import (
     stampli_run,
     stampli_sandbox,
     syspro_sandbox,
+    validation_bench,
 )
 from benchmarks.__main__ import NAMES, main
 from benchmarks.measure import ratio, table
 from tests.support.sshd import ssh_server
+from tieout.formats.ubl import ValidatorPool
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,6 +98,62 @@ def test_a_close_is_measured_step_by_step(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert min(parts) > 0
     assert row["whole s"] == pytest.approx(sum(parts))
     assert row["MiB prepare"] > 0
+
+
+@pytest.mark.integration
+def test_each_way_of_validation_finds_the_one_bad_invoice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _children_find_us(monkeypatch)
+    contents = [validation_bench.invoice(1, 5), validation_bench.invoice(2, 100), validation_bench.invoice(3, 5, 2_000)]
+    contents.append(contents[0].replace(b">380<", b">999<"))
+    files = [tmp_path / f"{number}.xml" for number in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+
+    with ValidatorPool(workers=1) as pool:
+        assert validation_bench.with_pool(pool, files) == 1
+    seconds, invalid = validation_bench.with_peppol_py(files)
+    assert (invalid, seconds > 0) == (1, True)
+    assert validation_bench.one_process_each(files[-2:]) == 1
+
+
+@pytest.mark.parametrize(("lines", "pdf_bytes"), [(1, 0), (5, 0), (100, 0), (5, 200_000)])
+def test_invoices_have_what_the_table_says(lines: int, pdf_bytes: int) -> None:
+    content = validation_bench.invoice(7, lines, pdf_bytes)
+
+    assert len(re.findall(rb"<[\w:]*InvoicedQuantity", content)) == lines
+    assert content == validation_bench.invoice(7, lines, pdf_bytes) != validation_bench.invoice(8, lines, pdf_bytes)
+    assert (len(content) > pdf_bytes * 4 / 3) and (bool(pdf_bytes) == (b"EmbeddedDocumentBinaryObject" in content))
+
+
+@pytest.mark.integration
+def test_quick_clients_prints_a_row_per_way_and_per_step(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _children_find_us(monkeypatch)
+
+    assert main(["--quick", "--only", "clients"]) == 0
+
+    printed = re.findall(r"^\| (\d+) (invoices|documents) .*? \| (.*?) \|", capsys.readouterr().out, re.MULTILINE)
+    ways = ["tieout, as to clients", "sftp -b", "paramiko"]
+    assert [way for *_, way in printed] == [*ways, *banqup_run.STEPS, "whole"]
+
+
+@pytest.mark.integration
+def test_runs_for_clients_deliver_what_is_new_and_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _children_find_us(monkeypatch)
+
+    with banqup_sandbox.running(2, 4, tmp_path / "clients") as banqup:
+        assert banqup.missing() == 4
+        for number, documents in enumerate((4, 0, banqup.one_more_each)):
+            expected = documents if isinstance(documents, int) else documents()
+            seconds = banqup_run.carry_out(banqup, expected, tmp_path, number)
+            assert set(seconds) == set(banqup_run.STEPS)
+        next((tmp_path / "clients").rglob("*.xml")).write_bytes(b"")
+        assert banqup.missing() == 1
+        with pytest.raises(AssertionError, match="All 1 documents must be delivered, each once: 0; "):
+            banqup_run.carry_out(banqup, 1, tmp_path, 3)
 
 
 def test_the_page_has_a_place_for_each_measurement() -> None:

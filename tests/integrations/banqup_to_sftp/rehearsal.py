@@ -339,10 +339,11 @@ def own_party(client: Client) -> ubl.Party:
 def instance_config(banqup: BanqupSimulator, changes: Mapping[str, Any] | None = None) -> BanqupToSftp:
     """An instance with the sandbox's clients and one validating process."""
     clients = parse_yaml(banqup.instance_yaml(), FILE_NAME).content["clients"]
-    told = {
-        "timezone": "Europe/Brussels", "validation": {"workers": 1}, "source": {"lookback_minutes": 60},
-        "clients": clients, **(changes or {}),
+    told: dict[str, Any] = {
+        "timezone": "Europe/Brussels", "validation": {"workers": 1}, "clients": clients, **(changes or {}),
     }  # fmt: skip
+    # Long enough for what a test adds to be listed once more by the run after it.
+    told["source"] = {"lookback_minutes": 60, **told.get("source", {})}
     return read_config(json.dumps(told))
 
 

@@ -74,6 +74,21 @@ def test_the_task_is_tried_again(rehearsal: Rehearsal, monkeypatch: pytest.Monke
     assert rehearsal.deliver(outcome.run, outcome.plans, [ONE]) == {ONE: {"documents": 0}}
 
 
+@pytest.mark.parametrize("how", ["the task again", "the next run"])
+@pytest.mark.parametrize("where", ["after the rename", "before the commit"])
+def test_what_a_client_has_taken_away_is_not_sent_again(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch, where: str, how: str
+) -> None:
+    sftp = rehearsal.banqup.receivers[ONE].server.sftp
+    sftp.configure(sweep=True)
+    for number in range(3):
+        rehearsal.add(minutes=90 - number)
+    outcome = end_in_delivery(rehearsal, monkeypatch, where)
+    outcome = again(rehearsal, outcome) if how == "the task again" else rehearsal.go()
+    assert outcome.ties_out and len(sftp.statistics.swept) == 3, outcome.red
+    assert outcome.counts() == ((3, 0, 0, 0) if how == "the task again" else (0, 0, 3, 0))
+
+
 @pytest.mark.parametrize("where", ["before the rename", "after the rename", "before the commit"])
 def test_the_next_run_takes_over(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     documents = [rehearsal.add(minutes=90 - number) for number in range(3)]
@@ -161,22 +176,38 @@ def test_a_full_refresh_cleared_from_the_beginning(rehearsal: Rehearsal, monkeyp
     assert outcome.counts() == (3, 0, 0, 0) and rehearsal.has(*documents)
 
 
-def test_leftovers_at_a_server_that_is_away(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
-    documents = [rehearsal.add(minutes=90 - number) for number in range(2)]
+@pytest.mark.parametrize("known", [0, 1])
+def test_leftovers_at_a_server_that_is_away(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch, known: int) -> None:
+    """Nothing else is there to do for the client, whether or not it has documents that are known."""
+    for _ in range(known):
+        rehearsal.add(minutes=80)
+        rehearsal.go()
+    documents = [rehearsal.add(minutes=70 - number) for number in range(2)]
     end_in_delivery(rehearsal, monkeypatch, "before the commit")
     server = rehearsal.banqup.receivers[ONE].server
     server.down()
     for document in documents:
         rehearsal.documents.refuse(document.id)
     outcome = rehearsal.go()
-    assert outcome.rows[ONE].extracted == 0 and "refuses connections" in outcome.red[ONE], "nobody knows what arrived"
+    assert outcome.rows[ONE].extracted == known
+    assert "refuses connections" in outcome.red[ONE], "nobody knows what arrived"
     assert outcome.shares == [[ONE]]
     server.up()
     later = rehearsal.go()
-    assert later.ties_out and later.shares == [[ONE]] and later.counts() == (0, 0, 0, 0)
+    assert later.ties_out and later.shares == [[ONE]] and later.counts() == (0, 0, known, 0)
     assert rehearsal.ledger.trace(documents[0].id)["records"][0]["delivered"] is not None
     assert rehearsal.go().shares == []
     assert rehearsal.receiver().state == "up"
+
+
+def test_leftovers_of_a_client_that_gets_nothing_now(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = rehearsal.add()
+    end_in_delivery(rehearsal, monkeypatch, "before the commit")
+    rehearsal.documents.refuse(document.id)
+    bad = rehearsal.add(defect="wrong_total")
+    outcome = rehearsal.go()
+    assert outcome.ties_out and outcome.shares == [[ONE]] and rehearsal.held() == {bad.id: "BR-CO-15"}
+    assert rehearsal.ledger.trace(document.id)["records"][0]["delivered"] is not None
 
 
 def test_leftovers_before_what_is_held_or_known(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +232,18 @@ def test_a_run_cleared_from_the_beginning_forgets_what_it_had_prepared(
         rehearsal.deliver(outcome.run, plans, share)
     rehearsal.close(outcome)
     assert outcome.ties_out and [path for path in rehearsal.paths() if "/." not in path] == []
+
+
+def test_a_run_cleared_from_the_beginning_cannot_read_a_client_any_more(rehearsal: Rehearsal) -> None:
+    documents = {name: rehearsal.add(name) for name in (ONE, TWO)}
+    outcome = Outcome(rehearsal.new_run())
+    outcome.plans, _ = rehearsal.ready(outcome.run)
+    rehearsal.banqup.withdraw(ONE)
+    outcome.plans, outcome.shares = rehearsal.ready(outcome.run)
+    assert outcome.shares == [[TWO]], "what the first attempt had read is not what there is"
+    again(rehearsal, outcome)
+    assert list(outcome.red) == [ONE] and "does not show the space" in outcome.red[ONE]
+    assert rehearsal.paths() == [] and rehearsal.has(documents[TWO], client=TWO)
 
 
 # Two runs at once

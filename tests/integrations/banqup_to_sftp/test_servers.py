@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ import pytest
 from sandbox.banqup import Document
 from tests.integrations.banqup_to_sftp.rehearsal import ONE, SALES, THREE, TWO, Outcome, Rehearsal
 from tests.support.asyncssh_server import Account, AsyncSshServer
-from tieout.delivery import SftpTarget
+from tieout.delivery import DeliveryOptions, Journal, OutgoingFile, Receipt, SftpSession, SftpTarget
 from tieout.errors import (
     ConfigurationInvalid,
     CredentialsRejected,
@@ -421,10 +421,23 @@ def test_the_clients_concurrency_is_respected(rehearsal: Rehearsal, monkeypatch:
     assert most == 2
 
 
-def test_final_names_are_asked_for_in_order(rehearsal: Rehearsal, logged: AsyncSshServer) -> None:
+def test_final_names_are_asked_for_in_order(
+    rehearsal: Rehearsal, logged: AsyncSshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver_each, ordered = SftpSession.deliver_each, []
+
+    def noted(
+        self: SftpSession, files: Sequence[OutgoingFile], options: DeliveryOptions, journal: Journal
+    ) -> list[Receipt | ReceiverRefused]:
+        ordered.append(options.ordered)
+        return deliver_each(self, files, options, journal)
+
+    monkeypatch.setattr(SftpSession, "deliver_each", noted)
     documents = [rehearsal.add(minutes=minutes) for minutes in (10, 90, 50, 70, 30)]
     documents += [rehearsal.add(folder=SALES, minutes=60)]
     assert rehearsal.go().ties_out
+    # A quick server would do so by itself.
+    assert ordered == [True]
     assert order(logged) == [documents[number].id for number in (1, 3, 5, 2, 4, 0)]
 
 
