@@ -233,6 +233,26 @@ def test_a_file_that_cannot_be_had(rehearsal: Rehearsal, harm: str, code: str) -
     assert rehearsal.go().ties_out and rehearsal.has(good, repaired) and rehearsal.held() == {}
 
 
+@pytest.mark.parametrize("kind", ["error_500", "forbidden", "html_200"])
+def test_a_file_that_gets_nothing_but_errors_keeps_no_other_back(rehearsal: Rehearsal, kind: str) -> None:
+    bad, good, late = rehearsal.add(minutes=3), rehearsal.add(minutes=2), rehearsal.add(minutes=1)
+    fault = rehearsal.banqup.faults.add(kind, path=f"/files/{bad.file_id}$", times=None)
+    outcome = rehearsal.go()
+    assert outcome.ties_out and rehearsal.has(good, late) and rehearsal.held() == {bad.id: "FILE_UNAVAILABLE"}
+    rehearsal.banqup.faults.remove(fault.id)
+    assert rehearsal.go().ties_out and rehearsal.has(bad, good, late) and rehearsal.held() == {}
+
+
+def test_where_most_files_get_nothing_but_errors_banqup_is_out_of_order(rehearsal: Rehearsal) -> None:
+    one, two, three = (rehearsal.add() for _ in range(3))
+    for document in (one, two):
+        rehearsal.banqup.faults.add("unavailable", path=f"/files/{document.file_id}$", times=None)
+    outcome = rehearsal.go()
+    assert not outcome.ties_out and rehearsal.held() == {} and rehearsal.received() == {}
+    rehearsal.banqup.faults.clear()
+    assert rehearsal.go().ties_out and rehearsal.has(one, two, three)
+
+
 def test_a_row_without_a_file(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = rehearsal.add()
     monkeypatch.setattr("sandbox.banqup.listing.row_of", without_file(bad.id))

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from tieout.errors import BadRecord, CredentialsRejected, SourceUnavailable, TieoutError
+from tieout.errors import BadRecord, ContractBroken, CredentialsRejected, SourceUnavailable, TieoutError
 from tieout.integrations.banqup_to_sftp.config import BanqupClientConfig, BanqupToSftp, DocumentKind
 from tieout.integrations.banqup_to_sftp.documents import (
     DOCUMENTS,
@@ -37,11 +37,17 @@ from tieout.integrations.run import Run
 from tieout.ledger import HeldRow, Ledger, RunKey, Tally
 from tieout.ledger.database import chunks
 from tieout.staging import Folder, write_bytes_atomically
-from tieout.systems.banqup import NOT_WHITELISTED, BanqupClient, DocumentQuery
+from tieout.systems.banqup import NOT_WHITELISTED, BanqupClient, DocumentQuery, SpaceForbidden
 from tieout.systems.banqup import Document as Listed
 
 COLLECTED = "collected.json"
 STATUS_DATE_MISSING = "STATUS_DATE_MISSING"
+FILE_UNAVAILABLE_HINT = (
+    "It is tried again by itself. If that goes on, open the document in Banqup; if its file cannot be downloaded there "
+    "either, ask Banqup's support."
+)
+MOST_TROUBLES = 5
+"""Files of one client that may be refused for no reason of their own; more of them are an outage."""
 CHUNK = 50
 """Documents that are looked at together: a page of Banqup's."""
 
@@ -192,10 +198,11 @@ def collect_client(
     result = Collected()
     held = {row.source_key: row for row in ledger.open_held(run.scope(plan.client))}
     listing = _Listing(settings.space_id, plan, client, config.source.max_documents, held)
+    troubles: list[TieoutError] = []
 
     def rows() -> Iterator[dict[str, Any]]:
         for some in chunks(listing, CHUNK):
-            for document in _settled(run, config, settings, plan, ledger, folder, client, fetchers, some):
+            for document in _settled(run, config, settings, plan, ledger, folder, client, fetchers, some, troubles):
                 result.documents += 1
                 result.fetched += document.state == "fetched"
                 result.known += document.state == "known"
@@ -206,6 +213,8 @@ def collect_client(
                 yield document.to_json()
 
     write_lines(folder / DOCUMENTS, rows())
+    if len(troubles) > result.fetched:
+        raise troubles[0]  # that is Banqup's trouble, not the documents'
     result.watermark, result.more = listing.watermark(), listing.more
     result.save(folder)
     if result.documents:
@@ -226,8 +235,12 @@ def _settled(
     client: BanqupClient,
     fetchers: Executor,
     some: Sequence[Document],
+    troubles: list[TieoutError],
 ) -> Iterator[Document]:
-    """The documents with their state settled: those not delivered before with their bytes in staging."""
+    """The documents with their state settled: those not delivered before with their bytes in staging.
+
+    A file for which Banqup has nothing but errors is held, as long as most others come; the errors go to `troubles`.
+    """
     keys = [document.key for document in some]
     known = {} if plan.resend else ledger.fingerprints(run.scope(plan.client), keys)
 
@@ -236,7 +249,14 @@ def _settled(
             return document
         if document.key in known and fingerprint_parts(known[document.key])[0] == document.file_id:
             return replace(document, state="known")
-        return _fetch(config, settings, document, folder, client)
+        try:
+            return _fetch(config, settings, document, folder, client)
+        except (SourceUnavailable, ContractBroken, SpaceForbidden) as error:
+            troubles.append(error)
+            if len(troubles) > MOST_TROUBLES:
+                raise
+            reason = Reason("FILE_UNAVAILABLE", sentence(error), FILE_UNAVAILABLE_HINT)
+            return replace(document, state="unfetchable", reason=reason)
 
     yield from fetchers.map(settle, some)
 
