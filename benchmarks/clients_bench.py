@@ -3,8 +3,8 @@
 200 invoices to one client's real OpenSSH server over a wire with 10 ms in each direction, connecting and logging in
 included, beside the ways of the delivery benchmark above:
 
-- **tieout, as to clients**: as the integration delivers with its defaults: 16 files under way on one connection, under
-  temporary names, verified by the server's hash or else by reading back, renamed in their order.
+- **tieout, as to clients**: as the integration delivers with its defaults: up to 128 files under way on one
+  connection, under temporary names, verified by the server's hash or else by reading back, renamed in their order.
 - **sftp**, **paramiko**: straight to the final names, one file after the other, verified by nothing or by size.
 
 2,000 sound documents of 40 clients through the steps as the DAG has them, without Airflow, with a new ledger in SQLite
@@ -31,7 +31,7 @@ from tieout.delivery import DeliveryOptions
 
 TITLE = "Banqup's clients"
 OWN = "tieout, as to clients"
-OPTIONS = DeliveryOptions(verification="auto", concurrency=16, ordered=True)
+OPTIONS = DeliveryOptions(verification="auto", ordered=True)
 
 
 def run(*, quick: bool = False) -> list[Row]:

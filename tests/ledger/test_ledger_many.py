@@ -189,7 +189,7 @@ def test_nothing_to_do(ledger: Ledger) -> None:
     begin_all(ledger, [])
     for step in STEPS.values():
         step(ledger, [])
-    ledger.note_records(run_key(), "checked", {})
+    ledger.note_records("checked", {run_key(): {}})
     assert ledger.count_runs(Filters()) == 0
 
 
@@ -218,7 +218,7 @@ def test_two_hundred_scopes_take_a_few_statements(ledger: Ledger) -> None:
         "begin again": lambda: begin_all(ledger, some),
         "extracted": lambda: STEPS["extracted"](ledger, some),
         "prepared": lambda: STEPS["prepared"](ledger, some),
-        "note": lambda: ledger.note_records(some[0], "checked", {key: {"valid": True} for key in ENTITIES}),
+        "note": lambda: ledger.note_records("checked", {some[0]: {key: {"valid": True} for key in ENTITIES}}),
         "watermarks": lambda: ledger.watermarks("sap_b1_to_peakflo", "default"),
         "versions": lambda: ledger.versions("sap_b1_to_peakflo", "default"),
         "open held": lambda: ledger.open_held_of("sap_b1_to_peakflo", "default"),
@@ -299,7 +299,7 @@ class TestNotes:
         key = run_key()
         begin(ledger, key)
         details = {str(number): {"verdict": "valid", "rules": number} for number in range(2_000)}
-        ledger.note_records(key, "validated", details)
+        ledger.note_records("validated", {key: details})
         noted = [event for event in ledger.events_of_run(key) if event.what == "validated"]
         assert {event.source_key: event.detail for event in noted} == details
         (record,) = ledger.trace("1234")["records"]
@@ -311,5 +311,5 @@ class TestNotes:
         good: dict[str, dict[str, object]] = {str(number): {} for number in range(2_000)}
         details = good | {"bad": {"amount": object()}}
         with pytest.raises(TypeError, match="cannot keep a object as JSON"):
-            ledger.note_records(run_key(), "validated", details)
+            ledger.note_records("validated", {run_key(): details})
         assert ledger.events_of_run(run_key()) == []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -57,6 +58,7 @@ class Database:
         self._url = url
         self._engine = _create_engine(url)
         self._writer = self._engine.execution_options(tieout_write=True)
+        self._turn = threading.Lock()
         self._checked = False
         _open_databases.add(self)
 
@@ -116,8 +118,12 @@ class Database:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """A transaction that writes: commits at the end, leaves nothing behind when an exception passes."""
-        with self._writer.begin() as connection:
+        """A transaction that writes: commits at the end, leaves nothing behind when an exception passes.
+
+        SQLite takes one writer at a time and lets the others look again and again. Threads of one process wait for
+        each other here instead, which wakes the next one at once.
+        """
+        with nullcontext() if self._is_postgres else self._turn, self._writer.begin() as connection:
             self._check_schema(connection)
             yield connection
 
@@ -152,6 +158,7 @@ class Database:
     def _leave_to_parent(self) -> None:
         """In a forked child: never touch, nor close, the connections that the parent still uses."""
         _parents_pools.append(self._engine.pool)
+        self._turn = threading.Lock()
         self._engine.dispose(close=False)
 
 

@@ -46,16 +46,19 @@ class EventStore(Database):
         with self._writing() as connection:
             add_event(connection, key, what, source_key=source_key, file_id=file_id, detail=detail)
 
-    def note_records(self, key: RunKey, what: str, details: Mapping[str, Mapping[str, Any]]) -> None:
-        """Append the same kind of event for many source records of a run; `trace` shows them.
+    def note_records(self, what: str, details: Mapping[RunKey, Mapping[str, Mapping[str, Any]]]) -> None:
+        """Append the same kind of event for many source records of one run or several, all or none.
 
         Args:
-            key: The run.
             what: What happened to each, in a few words, such as the verdict of a check.
-            details: By source key, anything JSON can carry. Never a secret.
+            details: By run and source key, anything JSON can carry. Never a secret.
         """
         now = utc_now()
-        rows = (event_values(key, what, now, detail) | {"source_key": name} for name, detail in details.items())
+        rows = (
+            event_values(key, what, now, detail) | {"source_key": name}
+            for key, records in details.items()
+            for name, detail in records.items()
+        )
         with self._writing() as connection:
             add_events(connection, rows)
 

@@ -195,7 +195,7 @@ def test_what_nobody_says() -> None:
         external_id="C1", name="", uen_number="0701234576", space_id="space-1", conn_id="shared", host=None, port=None,
         user=None, activated_at=datetime(2025, 12, 31, 23, tzinfo=UTC), invoice_path=DEFAULT_PATH,
         statement_path=DEFAULT_PATH, invoice_types={"purchases": "AP", "sales": "AR", "statements": "BANK"},
-        file_types={"purchases": "xml", "sales": "xml", "statements": "cod"}, invalid="hold", concurrency=16,
+        file_types={"purchases": "xml", "sales": "xml", "statements": "cod"}, invalid="hold", concurrency=128,
     )  # fmt: skip
     assert found.title == "C1"
     config = read_config(INSTANCE)

@@ -80,7 +80,7 @@ def test_a_server_that_is_down_is_one_clients_affair(rehearsal: Rehearsal) -> No
 
 
 def test_one_task_for_many_clients_goes_on_after_a_failure(rehearsal: Rehearsal) -> None:
-    rehearsal.configure(delivery={"tasks": 1, "parallel": 1})
+    rehearsal.configure(delivery={"tasks": 1, "shared_tasks": 1, "parallel": 1})
     documents = one_each(rehearsal)
     rehearsal.banqup.receivers[ONE].server.down()
     outcome = rehearsal.go()
@@ -446,11 +446,12 @@ def test_final_names_are_asked_for_in_order(
 
 def test_clients_are_shared_out_among_tasks(rehearsal: Rehearsal) -> None:
     one_each(rehearsal)
-    rehearsal.configure(delivery={"tasks": 2})
+    rehearsal.configure(delivery={"tasks": 2, "shared_tasks": 2})
     rehearsal.banqup.receivers[TWO].server.down()
     first = rehearsal.go()
     assert first.shares == [[ONE, THREE], [TWO]]
     one_each(rehearsal)
+    rehearsal.configure(delivery={"tasks": 2, "shared_tasks": 1})
     assert rehearsal.go().shares == [[ONE, THREE], [TWO]], "the one in trouble by itself, and last"
     rehearsal.configure()
     one_each(rehearsal)

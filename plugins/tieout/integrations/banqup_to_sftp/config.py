@@ -214,7 +214,8 @@ class BanqupDelivery(Placing):
     """How documents are put in place at the clients' servers.
 
     Attributes:
-        tasks: Most Airflow tasks that deliver in one run; where there are more clients, a task serves several.
+        tasks: Most clients with an Airflow task each; where more get something in a run, they share fewer tasks.
+        shared_tasks: How many tasks they share: about as many as Airflow runs at once.
         parallel: Clients that one task serves at once.
         connect_seconds: How long to wait for a server's answer; less than the connection's own where that is shorter.
         eager_attempts: After so many failures in a row scheduled runs try a client's server ever more rarely.
@@ -223,6 +224,7 @@ class BanqupDelivery(Placing):
     """
 
     tasks: int = Field(default=20, ge=1, le=500)
+    shared_tasks: int = Field(default=4, ge=1, le=500)
     parallel: int = Field(default=8, ge=1, le=64)
     connect_seconds: float = Field(default=15, gt=0, le=600)
     eager_attempts: int = Field(default=4, ge=0)
@@ -318,7 +320,7 @@ class BanqupToSftp(IntegrationConfig):
             invoice_types=_filled(_INVOICE_TYPES, self.defaults.invoice_types, entry.invoice_types),
             file_types=_filled(_FILE_TYPES, self.defaults.file_types, entry.file_types),
             invalid=both.get("invalid", "hold"),
-            concurrency=both.get("concurrency", 16),
+            concurrency=both.get("concurrency", 128),
         )
 
     def enabled_clients(self) -> dict[str, BanqupClientConfig]:

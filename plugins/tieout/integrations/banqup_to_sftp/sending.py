@@ -146,8 +146,7 @@ def _deliver_client(
         row, prepared = ledger.get_run(key), Prepared.load(staging / name)
         if row is None or prepared is None or is_done(row):
             # There was nothing but what an earlier run had left open, or another attempt has delivered it all.
-            if asked:
-                ledger.receiver_reached(scope)
+            _note_reached(run, name, asked, ledger)
             return {"documents": 0}
         settle_leftovers(ledger, scope, to, of_run=run.run_id)
         if ledger.entity_version(scope) != prepared.base_version:
@@ -163,11 +162,17 @@ def _deliver_client(
         if refused:
             prepared = _without(run, config, client, plan, prepared, refused, ledger, staging)
         commit(run, prepared, delivered, ledger, lease, staging)
-    if asked:
-        ledger.receiver_reached(scope)
+    _note_reached(run, name, asked, ledger)
     count = prepared.tallies[Place.SEND].count
     log.info("%s: %s documents delivered.", client.title, count)
     return {"documents": count, "held": len(prepared.held)}
+
+
+def _note_reached(run: Run, name: str, asked: Sequence[SftpTarget], ledger: Ledger) -> None:
+    """The client's server has answered; of one that always does, the ledger knows it."""
+    known = ledger.receivers(run.integration, run.instance).get(name)
+    if asked and (known is None or known.state == "down"):
+        ledger.receiver_reached(run.scope(name))
 
 
 def _send(

@@ -115,6 +115,8 @@ def plan_deliveries(
             continue
         placed.append((plan, place_client(run, config, clients[plan.client], plan, ledger, staging)))
     record(run, [prepared for _, prepared in placed], ledger)
+    if not run.dry_run:
+        _note_verdicts(run, [plan.client for plan, _ in placed], ledger, staging)
     for plan, prepared in placed:
         if run.dry_run:
             for each in prepared.outgoing:
@@ -185,7 +187,6 @@ def commit(
     key, folder = run.key(prepared.client), staging / prepared.client
     tally = prepared.tallies[Place.SEND]
     earlier = _bytes_held_before(key.scope, prepared, folder, ledger)
-    _note_verdicts(run, prepared, ledger, staging)
     ledger.commit_entity(
         key,
         token=lease.token,
@@ -213,26 +214,27 @@ def _bytes_held_before(
     return {rows[held_id].source_key: (rows[held_id], payload) for held_id, payload in ledger.held_payloads(rows)}
 
 
-def _note_verdicts(run: Run, prepared: Prepared, ledger: Ledger, staging: Folder) -> None:
+def _note_verdicts(run: Run, clients: Sequence[str], ledger: Ledger, staging: Folder) -> None:
     """The audit trail has, of each document, what it was checked by and what was found."""
-    judged = read_judged(staging / prepared.client)
     applied = rules()
     ledger.note_records(
-        run.key(prepared.client),
         "validated",
         {
-            key: {
-                "rules": applied,
-                "verdict": "invalid" if verdict.invalid else "valid",
-                "findings": [finding.to_json() for finding in verdict.findings],
+            run.key(client): {
+                key: {
+                    "rules": applied,
+                    "verdict": "not checked" if verdict.failed else "invalid" if verdict.invalid else "valid",
+                    "findings": [finding.to_json() for finding in verdict.findings],
+                }
+                for key, verdict in read_judged(staging / client).items()
             }
-            for key, verdict in judged.items()
+            for client in clients
         },
     )
 
 
 def _shared_out(run: Run, config: BanqupToSftp, busy: Sequence[str], ledger: Ledger) -> list[list[str]]:
-    """One client a task as long as there are tasks enough; else several a task, but for those in trouble.
+    """One client a task as long as they are few; else several a task, but for those in trouble.
 
     Those in trouble come last: waiting for their servers keeps no task slot from the others.
     """
@@ -244,8 +246,8 @@ def _shared_out(run: Run, config: BanqupToSftp, busy: Sequence[str], ledger: Led
         return [[client] for client in (*well, *down)]
     alone = down[: most // 2]
     others = [*well, *down[len(alone) :]]
-    tasks = most - len(alone)
-    return [*(others[start::tasks] for start in range(min(tasks, len(others)))), *([client] for client in alone)]
+    tasks = min(config.delivery.shared_tasks, len(others))
+    return [*(others[start::tasks] for start in range(tasks)), *([client] for client in alone)]
 
 
 def holder(run: Run, client: str) -> str:
