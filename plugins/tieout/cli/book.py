@@ -24,7 +24,7 @@ def open_ledger() -> Iterator[Ledger | None]:
         TieoutError: The database does not answer or has no ledger in it; the message has no password.
     """
     url = ledger_url()
-    missing = _missing_file(url)
+    missing = missing_file(url)
     if missing:
         note(f"There is no ledger at {missing} yet: nothing has run with this AIRFLOW_HOME.")
         yield None
@@ -63,7 +63,7 @@ def without_password(url: str) -> str:
     return make_url(url).set(query={}).render_as_string(hide_password=True)
 
 
-def _missing_file(url: str) -> str:
+def missing_file(url: str) -> str:
     """The path of a SQLite ledger that does not exist yet, else nothing."""
     if not url.startswith("sqlite"):
         return ""

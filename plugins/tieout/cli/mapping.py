@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tieout.cli.output import note, print_json, print_table
 from tieout.config import include_folder
@@ -15,10 +15,11 @@ from tieout.errors import ConfigurationInvalid
 from tieout.mapping.cross_reference import content_version, load_cross_reference
 from tieout.mapping.encryption import SUFFIX, decrypt_file, encrypt_file
 from tieout.mapping.encryption import rotate as rotate_file
-from tieout.mapping.lineage import CONSTANT, Lineage
-from tieout.mapping.lineage import lineage as lineage_of
 from tieout.mapping.loader import list_mappings, load_mapping, load_yaml_or_encrypted
 from tieout.yaml_file import display_name
+
+if TYPE_CHECKING:
+    from tieout.lineage.catalog import TargetLineage
 
 GL_RULES = "gl_postings"
 RECORD_SPECS = "record_specs"
@@ -26,13 +27,12 @@ RECORD_SPECS = "record_specs"
 
 @dataclass(frozen=True)
 class _Read:
-    """One file, read: what kind it is, what it is for, and where its columns come from."""
+    """One file, read: what kind it is, and what it is for."""
 
     kind: str
     entity: str
     columns: int | None
     version: str
-    lineage: list[Lineage]
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -59,16 +59,49 @@ def _validated(path: Path) -> dict[str, Any]:
 
 
 def lineage(arguments: argparse.Namespace) -> int:
-    """Every column of every mapping with the properties it is made from."""
-    rows = [
-        {"file": display_name(path), "column": item.column, "source": item.source, "operation": item.operation}
-        for path in _files(arguments.files)
-        for item in _read(path).lineage
-    ]
+    """Everything in every target with its sources: as a table, as JSON, or as a picture."""
+    from tieout.lineage.catalog import file_lineage, without_mapping_files
+
+    targets = [target for path in _files(arguments.files) for target in file_lineage(path)]
+    if not arguments.files:
+        targets += without_mapping_files()
+    targets = [target for target in targets if _is_wanted(target, arguments)]
+    if getattr(arguments, "picture", False):
+        return _draw(targets)
+    rows = [row for target in targets for row in _lineage_rows(target)]
     if arguments.json:
         print_json(rows)
     else:
-        print_table(rows, ("file", "column", "source", "operation"))
+        print_table(rows, ("integration", "entity", "form", "target", "source", "staged", "transformation", "kind"))
+    return 0
+
+
+def _is_wanted(target: TargetLineage, arguments: argparse.Namespace) -> bool:
+    """Whether the filters leave a target; one that is not given leaves all."""
+    given = ((getattr(arguments, name, None), getattr(target, name)) for name in ("integration", "entity"))
+    return all(wanted is None or wanted == found for wanted, found in given)
+
+
+def _lineage_rows(target: TargetLineage) -> Iterator[dict[str, Any]]:
+    """A target's rows; `column` and `operation` are what `target` and `transformation` were called first."""
+    what = {"integration": target.integration, "entity": target.entity, "form": target.form}
+    file = display_name(target.file) if target.file else None
+    for row in target.rows:
+        told = {**what, "file": file, **vars(row), "kind": row.kind.value}
+        yield {**told, "column": row.target, "operation": row.transformation}
+
+
+def _draw(targets: Sequence[TargetLineage]) -> int:
+    from tieout.lineage.picture import MOST_ARROWS, arrows, mermaid
+
+    picture = mermaid(targets)
+    print(picture, end="")
+    count = arrows(picture)
+    if count > MOST_ARROWS:
+        note(
+            f"The picture has {count} arrows, and Mermaid draws {MOST_ARROWS} unless it is told otherwise (maxEdges): "
+            "draw fewer mapping files at once."
+        )
     return 0
 
 
@@ -83,13 +116,13 @@ def _read(path: Path) -> _Read:
         if isinstance(content, dict) and kind in content:
             return read(path)
     mapping = load_mapping(path)
-    return _Read("mapping", mapping.entity, len(mapping.columns), mapping.version, lineage_of(mapping))
+    return _Read("mapping", mapping.entity, len(mapping.columns), mapping.version)
 
 
 def _read_cross_reference(path: Path) -> _Read:
     """Translations only: the columns that use them are listed with the rules."""
     table = load_cross_reference(path)
-    return _Read("cross-reference", table.name, None, table.version, [])
+    return _Read("cross-reference", table.name, None, table.version)
 
 
 def _read_rules(path: Path) -> _Read:
@@ -97,42 +130,32 @@ def _read_rules(path: Path) -> _Read:
     from tieout.integrations.stampli_to_sap_b1.rules import load_rules
 
     rules = load_rules(path)
-    found = rules_lineage(rules)
-    return _Read("rules", rules.rules, len({item.column for item in found}), content_version(rules), found)
+    properties = {row.target for rows in rules_lineage(rules, {}).values() for row in rows}
+    return _Read("rules", rules.rules, len(properties), content_version(rules))
 
 
 def _read_layout(path: Path) -> _Read:
     from tieout.systems.stampli.layout import load_layout
 
     layout = load_layout(path)
-    found = [
-        Lineage(f"{layout.entity} file.{name}", column, str(layout.kind.columns[column]))
-        for column, names in layout.names.items()
-        for name in names
-    ]
-    return _Read("layout", layout.entity, len({item.column for item in found}), layout.version, found)
+    return _Read("layout", layout.entity, sum(bool(names) for names in layout.names.values()), layout.version)
 
 
 def _read_gl_rules(path: Path) -> _Read:
-    from tieout.integrations.syspro_to_legacy_erp.gl.rules import gl_lineage, read_gl_rules
+    from tieout.integrations.syspro_to_legacy_erp.gl.rules import read_gl_rules
 
     rules = read_gl_rules(path)
-    return _Read("G/L rules", "gl_postings", len(rules.columns), content_version(rules), list(gl_lineage(rules)))
+    return _Read("G/L rules", GL_RULES, len(rules.columns), content_version(rules))
 
 
 def _read_record_spec(path: Path) -> _Read:
-    """A fixed-width record spec: each field by its positions."""
+    """A fixed-width record spec; its constants are no columns."""
     from tieout.formats.fixed_width import FixedWidthSpec
 
     spec = load_yaml_or_encrypted(path).validate(FixedWidthSpec)
-    found = [
-        Lineage(field.source or CONSTANT, f"{record}.{field.name}, {field.positions}", field.type)
-        for record, layout in spec.records.items()
-        for field in layout.fields
-        if field.const is None
-    ]
+    fields = sum(field.const is None for _, record in spec.records.items() for field in record.fields)
     digest = hashlib.sha256(spec.model_dump_json(by_alias=True).encode()).hexdigest()
-    return _Read("record spec", path.name.split(".")[0], len(found), digest, found)
+    return _Read("record spec", path.name.split(".")[0], fields, digest)
 
 
 _KINDS: dict[str, Callable[[Path], _Read]] = {

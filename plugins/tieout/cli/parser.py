@@ -59,7 +59,7 @@ def _add(commands: Subparsers, name: str, help_text: str, run: Command | None) -
     return parser
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
+def _add_json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
@@ -144,9 +144,13 @@ def _add_mapping(commands: Subparsers) -> None:
     validate = _add(actions, "validate", "check mapping files", _later("mapping", "validate"))
     validate.add_argument("files", metavar="FILE", nargs="*", help="by default all of include/mappings")
     _add_json(validate)
-    lineage = _add(actions, "lineage", "list the source of every column", _later("mapping", "lineage"))
+    lineage = _add(actions, "lineage", "list the source of everything that is written", _later("mapping", "lineage"))
     lineage.add_argument("files", metavar="FILE", nargs="*", help="by default all of include/mappings")
-    _add_json(lineage)
+    lineage.add_argument("--integration", metavar="NAME", help="such as sap_b1_to_peakflo")
+    lineage.add_argument("--entity", metavar="NAME", help="such as invoices")
+    shape = lineage.add_mutually_exclusive_group()
+    _add_json(shape)
+    shape.add_argument("--picture", action="store_true", help="a Mermaid flowchart instead of a table")
     for name, help_text in (
         ("encrypt", "write FILE.enc with TIEOUT_MAPPING_KEY and remove FILE"),
         ("decrypt", "write the plain file of FILE.enc and remove FILE.enc"),

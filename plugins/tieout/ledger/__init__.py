@@ -7,6 +7,7 @@ from tieout.ledger.acknowledgements import AcknowledgementRow, AcknowledgementSt
 from tieout.ledger.leases import Lease
 from tieout.ledger.ledger import Ledger
 from tieout.ledger.numbers import NumberRow
+from tieout.ledger.overview import LastRun, OpenHeld, Sent
 from tieout.ledger.receivers import ReceiverRow, ReceiverState
 from tieout.ledger.rows import (
     DeliveredFile,
@@ -50,9 +51,11 @@ __all__ = [
     "HeldRow",
     "HeldSummary",
     "IdleRun",
+    "LastRun",
     "Lease",
     "Ledger",
     "NumberRow",
+    "OpenHeld",
     "Places",
     "PostingDraft",
     "PostingKind",
@@ -65,6 +68,7 @@ __all__ = [
     "RunRow",
     "RunVerdict",
     "Scope",
+    "Sent",
     "SessionRow",
     "Tally",
     "Totals",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Select, func, insert, literal_column, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tieout.errors import Superseded
@@ -19,9 +19,9 @@ from tieout.ledger.acknowledgements import acknowledgement_states
 from tieout.ledger.columns import plain_json
 from tieout.ledger.database import KEYS_PER_QUERY, ROWS_PER_INSERT, Database, chunks, update_rows, utc_now
 from tieout.ledger.events import add_events, add_file_events, event_values
-from tieout.ledger.filters import by_key, by_scope, narrowed
+from tieout.ledger.filters import begins_with, by_key, by_scope, narrowed
 from tieout.ledger.leases import require_token
-from tieout.ledger.models import file_records, files
+from tieout.ledger.models import file_records, files, records
 from tieout.ledger.rows import FileDraft, FileRecord, FileRow, Filters, RunKey, Scope
 from tieout.ledger.runs import require_real_run
 
@@ -206,12 +206,17 @@ class FileStore(Database):
 
     def files(self, filters: Filters, limit: int | None = None, offset: int = 0) -> list[FileRow]:
         """Files, the last prepared first."""
-        return self._file_rows(_narrow(select(files), filters).order_by(files.c.id.desc()).limit(limit).offset(offset))
+        # The same order, but only with the time first may the database begin at `since`.
+        order = (files.c.created_at.desc(), files.c.id.desc()) if filters.since else (files.c.id.desc(),)
+        return self._file_rows(
+            self._narrowed_files(select(files), filters).order_by(*order).limit(limit).offset(offset)
+        )
 
     def count_files(self, filters: Filters) -> int:
         """How many files there are."""
         with self._reading() as connection:
-            return connection.execute(_narrow(select(func.count()).select_from(files), filters)).scalar_one()
+            query = self._narrowed_files(select(func.count()).select_from(files), filters)
+            return connection.execute(query).scalar_one()
 
     def delivered_digests(self, scope: Scope, remote_path: str) -> set[str]:
         """SHA-256 digests of what we ourselves delivered under this path: only that may be replaced there."""
@@ -220,6 +225,18 @@ class FileStore(Database):
         )
         with self._reading() as connection:
             return set(connection.execute(query).scalars())
+
+    def _narrowed_files(self, query: Select[Any], filters: Filters) -> Select[Any]:
+        narrow = _narrow(query, filters)
+        if not filters.search:
+            return narrow
+        named = (
+            begins_with(column, filters.search, postgres=self._is_postgres)
+            for column in (files.c.file_name, files.c.remote_path)
+        )
+        with_key = select(file_records.c.file_id).where(file_records.c.source_key == filters.search)
+        labelled = select(records.c.file_id).where(records.c.label == filters.search)
+        return narrow.where(or_(*named, files.c.id.in_(with_key), files.c.id.in_(labelled)))
 
     def _begin_file(self, key: RunKey, draft: FileDraft) -> int:
         """Enter a file whose records follow; nobody sees it yet."""

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table
+from sqlalchemy import ColumnElement, Select, Table, and_, tuple_
 
 from tieout.ledger.database import KEYS_PER_QUERY, chunks
 from tieout.ledger.rows import Filters, RunKey, Scope
+
+_LAST_CHARACTER = "\U0010ffff"
 
 
 def by_scope(table: Table, scope: Scope) -> tuple[ColumnElement[bool], ...]:
@@ -58,8 +60,21 @@ def narrowed(
         value = getattr(filters, name)
         if value is not None:
             query = query.where(table.c[name] == value)
+    if filters.within is not None:
+        query = query.where(tuple_(table.c.integration, table.c.instance).in_(sorted(filters.within)))
     if filters.since is not None:
         query = query.where(since >= filters.since)
     if filters.status is not None:
         query = query.where(status == filters.status)
     return query
+
+
+def begins_with(column: ColumnElement[str], text: str, *, postgres: bool) -> ColumnElement[bool]:
+    """Values that begin with a text, letter case included, in words that let the database use the column's index.
+
+    SQLite's LIKE takes `a` for `A` and therefore no index; a range over its binary order does. PostgreSQL's order
+    follows a language, in which a range is no prefix; its LIKE is exact.
+    """
+    if postgres:
+        return column.startswith(text, autoescape=True)
+    return and_(column >= text, column < text + _LAST_CHARACTER)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, or_, select, update
 
 from tieout.ledger.database import KEYS_PER_QUERY, Database, chunks, utc_now
 from tieout.ledger.events import add_event, add_events, event_values, find_events
-from tieout.ledger.filters import by_scope, narrowed
+from tieout.ledger.filters import begins_with, by_scope, narrowed
 from tieout.ledger.models import events, file_records, held, postings
 from tieout.ledger.packed import any_packed, packed_among
 from tieout.ledger.rows import Filters, HeldDetail, HeldDraft, HeldRow, RunKey, Scope
@@ -78,14 +78,15 @@ class HeldStore(Database):
 
     def held(self, filters: Filters, limit: int | None = None, offset: int = 0) -> list[HeldRow]:
         """Held records without their payloads, the last held first."""
-        query = _narrow(select(*_LISTED), filters).order_by(held.c.id.desc()).limit(limit).offset(offset)
+        query = self._narrowed_held(select(*_LISTED), filters).order_by(held.c.id.desc()).limit(limit).offset(offset)
         with self._reading() as connection:
             return [HeldRow(**row._mapping) for row in connection.execute(query)]
 
     def count_held(self, filters: Filters) -> int:
         """How many held records there are."""
         with self._reading() as connection:
-            return connection.execute(_narrow(select(func.count()).select_from(held), filters)).scalar_one()
+            query = self._narrowed_held(select(func.count()).select_from(held), filters)
+            return connection.execute(query).scalar_one()
 
     def get_held(self, held_id: int) -> HeldDetail | None:
         """A held record with its original bytes and its history; None if there is none of that id."""
@@ -133,6 +134,16 @@ class HeldStore(Database):
                 chosen = query.where(*by_scope(held, scope), held.c.status == "discarded", held.c.source_key.in_(some))
                 found.update((key, digest) for key, digest in connection.execute(chosen))
         return found
+
+    def _narrowed_held(self, query: Select[Any], filters: Filters) -> Select[Any]:
+        narrow = _narrow(query, filters)
+        if not filters.search:
+            return narrow
+        called = (
+            begins_with(column, filters.search, postgres=self._is_postgres)
+            for column in (held.c.source_key, held.c.label)
+        )
+        return narrow.where(or_(*called))
 
     def _hold(self, connection: Connection, key: RunKey, drafts: Iterable[HeldDraft]) -> None:
         """Open a row per record that has none open, and bring the open ones up to date."""

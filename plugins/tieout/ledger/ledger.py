@@ -10,6 +10,7 @@ from tieout.ledger.idle import IdleStore
 from tieout.ledger.inbound import InboundStore
 from tieout.ledger.leases import LeaseStore
 from tieout.ledger.numbers import NumberStore
+from tieout.ledger.overview import OverviewStore
 from tieout.ledger.packed import PackedStore
 from tieout.ledger.postings import PostingStore
 from tieout.ledger.receivers import ReceiverStore
@@ -37,6 +38,7 @@ class Ledger(
     EventStore,
     TraceStore,
     SummaryStore,
+    OverviewStore,
     CodeStore,
 ):
     """The book of record: what was read, sent, posted, held, and how far; on SQLite or PostgreSQL.

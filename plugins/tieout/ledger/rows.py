@@ -54,6 +54,9 @@ class Filters:
         since: Aware; runs by their start, files by when they were prepared, held records by when last seen, postings
             by when they last changed.
         status: A run's status, a file's or a posting's state or a held record's status.
+        search: What people look for: files by how their name or path begins, or by the source key or label of a record
+            in them; held records by how their source key or label begins. Runs and postings it does not narrow.
+        within: Only these pairs of integration and instance.
     """
 
     integration: str | None = None
@@ -62,6 +65,8 @@ class Filters:
     run_id: str | None = None
     since: datetime | None = None
     status: str | None = None
+    search: str | None = None
+    within: frozenset[tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True)

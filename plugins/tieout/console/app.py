@@ -1,0 +1,49 @@
+"""The console's FastAPI application: routes, errors as JSON, response headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from tieout.console import actions, lists
+from tieout.console.book import Book, LedgerUnavailable
+from tieout.console.headers import WithHeaders
+from tieout.errors import TieoutError
+
+
+def create_app() -> FastAPI:
+    """The application that is served under `/tieout` on Airflow's API server, with Airflow's own log-in and rights."""
+    app = FastAPI(title="Tieout", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.book = Book()
+    app.include_router(lists.router, prefix="/api")
+    app.include_router(actions.router, prefix="/api")
+    app.add_exception_handler(RequestValidationError, _not_understood)
+    app.add_exception_handler(LedgerUnavailable, _unavailable)
+    app.add_exception_handler(TieoutError, _refused)
+    app.add_middleware(WithHeaders)
+    return app
+
+
+def _not_understood(_request: Request, error: Exception) -> JSONResponse:
+    """422 with a sentence for each mistake, naming the parameter or the key."""
+    assert isinstance(error, RequestValidationError)
+    return JSONResponse({"detail": "; ".join(_sentence(mistake) for mistake in error.errors())}, status_code=422)
+
+
+def _sentence(mistake: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in mistake["loc"] if part not in ("query", "path", "body"))
+    if mistake["type"] == "extra_forbidden":
+        return f"{place} is not known here"
+    said = str(mistake["msg"]).removeprefix("Value error, ")
+    return f"{place}: {said}" if place else said
+
+
+def _unavailable(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=503)
+
+
+def _refused(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=400)
