@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from tieout.errors import ConfigurationInvalid
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """All versions of the tables, oldest first, as in `migrations/versions`."""
 
 HEAD = REVISIONS[-1]
