@@ -371,6 +371,18 @@ class AirflowServices:
                 break
         raise AirflowError(f"triggering {dag_id} was answered with {status}: {content}")
 
+    def first_run(self, dag_id: str, timeout: float = 60.0) -> str:
+        """The id of the oldest run of a DAG, as soon as the scheduler has made one by itself.
+
+        Raises:
+            AirflowError: It makes none within `timeout` seconds.
+        """
+        for _ in self._attempts(timeout):
+            status, found = self.request("GET", f"/api/v2/dags/{quote(dag_id)}/dagRuns?order_by=id&limit=1")
+            if status == 200 and found["dag_runs"]:
+                return str(found["dag_runs"][0]["dag_run_id"])
+        raise AirflowError(f"The scheduler made no run of {dag_id} within {timeout:.0f} s.")
+
     def wait_run(self, dag_id: str, run_id: str, timeout: float = 300.0) -> dict[str, Any]:
         """The finished run, successful or failed.
 

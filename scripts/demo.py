@@ -94,7 +94,7 @@ def sap_b1_to_peakflo(airflow: AirflowServices, sandbox: Sandbox) -> None:
     say(f"{dag_id}: unpaused, so the scheduler makes its first run: everything that SAP has …")
     airflow.wait_dag(dag_id)
     airflow.unpause(dag_id)
-    first = finish(airflow, dag_id, first_run(airflow, dag_id))
+    first = finish(airflow, dag_id, airflow.first_run(dag_id))
     rows = show_run("First run, everything", first)
     show_files(first)
     show_held(dag_id)
@@ -118,7 +118,7 @@ def stampli_to_sap_b1(airflow: AirflowServices, sandbox: Sandbox) -> None:
     say(f"{dag_id}: {len(scenario.files)} files of Stampli's wait; every 40th reply of SAP's gets lost on the way …")
     airflow.wait_dag(dag_id)
     airflow.unpause(dag_id)
-    first = finish(airflow, dag_id, first_run(airflow, dag_id))
+    first = finish(airflow, dag_id, airflow.first_run(dag_id))
     show_run("First run, every file", first)
     show_held(dag_id)
     expect_journal(sandbox, scenario.entries)
@@ -140,7 +140,7 @@ def syspro_to_legacy_erp(airflow: AirflowServices, sandbox: Sandbox) -> None:
     say(f"{dag_id}: unpaused, so the scheduler makes its first run: {period.label}, the period that closed last …")
     airflow.wait_dag(dag_id)
     airflow.unpause(dag_id)
-    first = finish(airflow, dag_id, first_run(airflow, dag_id))
+    first = finish(airflow, dag_id, airflow.first_run(dag_id))
     show_run("First run, the period's postings and all documents", first)
     show_files(first)
     expect_legacy_erp(sandbox, period)
@@ -175,7 +175,7 @@ def banqup_to_sftp(airflow: AirflowServices, sandbox: Sandbox) -> None:
     say(f"{dag_id}: documents of {len(receivers)} clients wait in Banqup, and the server of {away} is down …")
     airflow.wait_dag(dag_id)
     airflow.unpause(dag_id)
-    first = first_run(airflow, dag_id)
+    first = airflow.first_run(dag_id)
     expect_red_for(airflow, dag_id, first, away)
     title = f"First run, red as it must be: the documents of {away} wait, all others have theirs"
     show_run(title, rows_of(dag_id, first), red=(away,))
@@ -345,21 +345,6 @@ def describe(changed: Mapping[str, object]) -> Iterable[tuple[str, object]]:
     """What changed, for people: name and how many."""
     for name, keys in changed.items():
         yield name.replace("_", " "), len(keys) if isinstance(keys, (list, tuple, set, dict)) else keys
-
-
-def first_run(airflow: AirflowServices, dag_id: str) -> str:
-    """The id of the run that the scheduler makes by itself.
-
-    Raises:
-        AirflowError: it makes none within a minute.
-    """
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        runs = airflow.get(f"/api/v2/dags/{dag_id}/dagRuns")["dag_runs"]
-        if runs:
-            return str(runs[0]["dag_run_id"])
-        time.sleep(0.2)
-    raise AirflowError(f"The scheduler made no run of {dag_id} within a minute.")
 
 
 def rows_of(dag_id: str, run_id: str) -> Filters:

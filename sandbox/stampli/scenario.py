@@ -131,5 +131,6 @@ class Scenario:
             "expected": {entity: expected.as_dict() for entity, expected in self.expected.items()},
             "held": self.held,
             "entries": sorted(self.entries),
+            "months": dict(sorted(Counter(f"{entry.reference_date:%Y-%m}" for entry in self.entries.values()).items())),
             "partners": sorted(self.partners),
         }
