@@ -26,10 +26,11 @@ from airflow_services import PYTHON, ROOT, AirflowError, AirflowServices
 
 SANDBOX_PATIENCE = 60.0
 CONTROL = "TIEOUT_SANDBOX_CONTROL"
+MISSING_ACCOUNT = '{"Code": "999999", "Name": "New account", "ActiveAccount": "tYES"}'
 TRY_IT = """
   Try it: on the Tieout page, Held, an invoice of Stampli's waits because SAP has no account 999999. Create it in SAP
 
-    curl -X POST {control}/sandbox/sap_b1/records/ChartOfAccounts -d '{{"Code": "999999", "Name": "New account", "ActiveAccount": "tYES"}}'
+    curl -X POST {control}/sandbox/sap_b1/records/ChartOfAccounts -d '{account}'
 
   and press Replay.
 """
@@ -91,7 +92,7 @@ def fill(airflow: AirflowServices, control: str) -> None:
     for dag_id in new:
         state = airflow.wait_run(dag_id, airflow.first_run(dag_id))["state"]
         print(f"  {dag_id:<22} {state}", flush=True)
-    print(TRY_IT.format(control=control), flush=True)
+    print(TRY_IT.format(control=control, account=MISSING_ACCOUNT), flush=True)
 
 
 def filled(airflow: AirflowServices, control: str, stop: threading.Event) -> None:
