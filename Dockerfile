@@ -5,7 +5,8 @@ FROM ${AIRFLOW_IMAGE}
 
 WORKDIR /opt/airflow
 COPY --chown=airflow:0 requirements-production.lock requirements.txt pyproject.toml README.md LICENSE ./
-RUN pip install --no-cache-dir --require-hashes -r requirements-production.lock
+# The lock is the whole closure, so nothing is left to resolve; older resolvers stumble over extras in hashed locks.
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements-production.lock
 
 # The library is installed where it lies, so that Airflow finds its entry points and the plugins folder holds it too.
 COPY --chown=airflow:0 plugins/ plugins/

@@ -9,7 +9,7 @@ PY := .venv/bin/python
 export PYTHON
 SETUP_PYTHON = $(firstword $(wildcard $(PY)) $(shell command -v python3 python3.13 python3.12 python3.11 $(PYTHON) 2>/dev/null))
 
-.PHONY: help setup demo test start bench lint types format lock check-docs clean
+.PHONY: help setup demo test start bench lint types format lock dags-page images check-docs clean
 
 help:  ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,12 @@ types: setup  ## Check types
 
 lock: setup  ## Rebuild the lock files from requirements*.txt
 	@$(PY) scripts/lock.py
+
+dags-page: setup  ## Write docs/DAGS.md anew from the DAGs
+	@$(PY) scripts/dags_page.py
+
+images: setup  ## Take the documentation's pictures of the Tieout page anew
+	@TIEOUT_IMAGES=$(CURDIR)/docs/images $(PY) -m pytest -q tests/integration/test_page.py
 
 check-docs: setup  ## Check that the documentation names only what exists
 	@$(PY) -m pytest -q tests/project/test_docs.py

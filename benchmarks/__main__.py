@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 NAMES = (
     "extraction", "mapping", "delivery", "memory", "posting", "posting_memory", "close", "validation", "clients",
-    "airflow", "clients_airflow",
+    "airflow", "clients_airflow", "page",
 )  # fmt: skip
 
 

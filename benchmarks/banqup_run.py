@@ -63,7 +63,7 @@ def _timed_steps(run: Run, config: BanqupToSftp, banqup: Banqup, ledger: Ledger,
         sending.deliver(run, config, by_client, names, ledger, staging, lambda conn_id: _target(banqup, conn_id))
 
     def close() -> None:
-        alerts.tell(run, config, ledger, lambda *mail: None)
+        alerts.tell(run, config, ledger)
         raise_unless_all_tie_out(tie_out(run, [plan.client for plan in plans], ledger))
 
     works: dict[str, Callable[[], Any]] = {

@@ -87,14 +87,18 @@ _default AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL 15
 _default AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL 2
 _default AIRFLOW__API__WORKERS 1
 
-# Lineage goes to a local file unless the caller says where it belongs. In a thread: forking a task's process while it
-# has threads of its own (SSH, Arrow) can leave it hanging.
-if [[ -z ${OPENLINEAGE_URL+x}${OPENLINEAGE_CONFIG+x}${AIRFLOW__OPENLINEAGE__CONFIG_PATH+x} ]]; then
+# Lineage goes to a local file, which is kept bounded, unless the caller says where it belongs. In a thread: forking a
+# task's process while it has threads of its own (SSH, Arrow) can leave it hanging. No source code in events, and every
+# operator says itself what it reads and writes: what its hooks have touched on the way is not asked.
+if [[ -z ${!OPENLINEAGE__TRANSPORT*}${OPENLINEAGE_URL+x}${OPENLINEAGE_CONFIG+x}${AIRFLOW__OPENLINEAGE__CONFIG_PATH+x} ]]; then
     _default AIRFLOW__OPENLINEAGE__TRANSPORT \
-        "{\"type\": \"file\", \"log_file_path\": \"$AIRFLOW_HOME/lineage/events.jsonl\", \"append\": true}"
+        "{\"type\": \"tieout.lineage.event_file.EventFile\", \"path\": \"$AIRFLOW_HOME/lineage/events.jsonl\"}"
 fi
 _default AIRFLOW__OPENLINEAGE__NAMESPACE tieout
 _default AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD True
+_default AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT 30
+_default AIRFLOW__OPENLINEAGE__EMISSION_POLICY \
+    '[{"scope": {}, "controls": {"include_source_code": false, "hook_lineage": false}}]'
 
 # Nothing reports home.
 _default AIRFLOW__USAGE_DATA_COLLECTION__ENABLED False

@@ -28,10 +28,11 @@ it is back. The red `deliver` task has the client's name, and its last log line 
 
 from __future__ import annotations
 
-from airflow.sdk import Param, TriggerRule
+from airflow.sdk import Param, TaskGroup, TriggerRule
 
 from tieout.config import BrokenInstance, Instance, instances
 from tieout.integrations.banqup_to_sftp.config import BanqupToSftp
+from tieout.operators.assets import feeds
 from tieout.operators.banqup_to_sftp import (
     Collect,
     Deliver,
@@ -42,36 +43,68 @@ from tieout.operators.banqup_to_sftp import (
     TieOut,
     Validate,
 )
-from tieout.operators.dags import broken_dag, integration_dag
+from tieout.operators.dags import Route, broken_dag, integration_dag
 
+ROUTE = Route(
+    source="Banqup",
+    target="clients' SFTP servers",
+    direction="outbound",
+    description="Approved and sent invoices and bank statements of a partner's clients, each to its own server.",
+)
+BACKFILL_SECTION = "Documents from before the activation"
 BACKFILL = {
     "backfill_from": Param(
         None,
         type=["string", "null"],
+        format="date",
         title="Back-fill from",
         description="Deliver documents approved or sent from this day on, also from before the activation.",
+        section=BACKFILL_SECTION,
     ),
     "backfill_to": Param(
         None,
         type=["string", "null"],
+        format="date",
         title="Back-fill to",
         description="And before this day. Both are needed; at most 366 days.",
+        section=BACKFILL_SECTION,
     ),
 }
 
 
 def banqup_to_sftp(instance: Instance[BanqupToSftp]) -> None:
     """One DAG for one partner."""
-    clients = tuple(instance.config.enabled_clients())
-    with integration_dag(instance, entities=clients, doc_md=__doc__, params=BACKFILL):
-        open_run = OpenRun(task_id="open_run", instance=instance)
-        collect = Collect(task_id="collect", instance=instance)
-        validate = Validate(task_id="validate", instance=instance)
-        check = QualityGate(task_id="quality_gate", instance=instance)
-        plan = PlanDeliveries(task_id="plan_deliveries", instance=instance)
-        deliver = Deliver.partial(task_id="deliver", instance=instance, **Deliver.settings).expand(share=plan.output)
-        tell = TellReceivers(task_id="tell_receivers", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
-        tie_out = TieOut(task_id="tie_out", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
+    titles = {name: client.title for name, client in instance.config.enabled_clients().items()}
+    clients = tuple(titles)
+    with integration_dag(instance, route=ROUTE, entities=clients, names=titles, doc_md=__doc__, params=BACKFILL):
+        with TaskGroup(
+            "read",
+            group_display_name="Read from Banqup",
+            tooltip="What is new, client by client",
+            prefix_group_id=False,
+        ):
+            open_run = OpenRun(task_id="open_run", instance=instance)
+            collect = Collect(task_id="collect", instance=instance)
+        with TaskGroup(
+            "check",
+            group_display_name="Check",
+            tooltip="The official rules on every document, then its place at the client's",
+            prefix_group_id=False,
+        ):
+            validate = Validate(task_id="validate", instance=instance)
+            check = QualityGate(task_id="quality_gate", instance=instance)
+            plan = PlanDeliveries(task_id="plan_deliveries", instance=instance)
+        deliver = Deliver.partial(
+            task_id="deliver", instance=instance, outlets=feeds(instance, clients), **Deliver.settings
+        ).expand(share=plan.output)
+        with TaskGroup(
+            "prove",
+            group_display_name="Prove and tell",
+            tooltip="Mails about servers that take nothing, and the tie-out",
+            prefix_group_id=False,
+        ):
+            tell = TellReceivers(task_id="tell_receivers", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
+            tie_out = TieOut(task_id="tie_out", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
 
         open_run >> collect >> validate >> check >> plan >> deliver >> tell >> tie_out
 

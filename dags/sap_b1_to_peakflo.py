@@ -26,29 +26,50 @@ moves only with a delivery.
 
 from __future__ import annotations
 
-from airflow.sdk import TriggerRule, task_group
+from airflow.sdk import TaskGroup, TriggerRule, task_group
 
 from tieout.config import BrokenInstance, Instance, SapB1ToPeakflo, instances
-from tieout.operators.dags import broken_dag, integration_dag
+from tieout.operators.assets import feeds
+from tieout.operators.dags import Route, broken_dag, integration_dag
 from tieout.operators.sap_b1_to_peakflo import Deliver, Extract, OpenRun, Prepare, QualityGate, TieOut
 from tieout.operators.sessions import SapB1Login, SapB1Logout
+
+ROUTE = Route(
+    source="SAP Business One",
+    target="Peakflo",
+    direction="outbound",
+    description="Customers, invoices with their PDFs, payments and credit notes, as files in Peakflo's inbox.",
+)
 
 
 def sap_b1_to_peakflo(instance: Instance[SapB1ToPeakflo]) -> None:
     """One DAG for one company."""
-    with integration_dag(instance, entities=tuple(instance.config.enabled_entities()), doc_md=__doc__):
-        open_run = OpenRun(task_id="open_run", instance=instance)
-        login = SapB1Login(task_id="login", instance=instance).as_setup()
-        logout = SapB1Logout(task_id="logout", instance=instance).as_teardown(setups=login)
+    entities = tuple(instance.config.enabled_entities())
+    with integration_dag(instance, route=ROUTE, entities=entities, doc_md=__doc__):
+        with TaskGroup(
+            "read",
+            group_display_name="Read from SAP Business One",
+            tooltip="What changed, entity by entity: extracted, mapped, each record checked",
+            prefix_group_id=False,
+        ):
+            open_run = OpenRun(task_id="open_run", instance=instance)
+            login = SapB1Login(task_id="login", instance=instance).as_setup()
+            logout = SapB1Logout(task_id="logout", instance=instance).as_teardown(setups=login)
 
-        @task_group(group_id="entity")
-        def entity(plan: dict) -> None:
-            extract = Extract(task_id="extract", instance=instance, plan=plan)
-            extract >> Prepare(task_id="prepare", instance=instance, plan=plan)
+            @task_group(group_id="entity", group_display_name="Each entity", tooltip="Extract, then map and check")
+            def entity(plan: dict) -> None:
+                extract = Extract(task_id="extract", instance=instance, plan=plan)
+                extract >> Prepare(task_id="prepare", instance=instance, plan=plan)
 
-        read = entity.expand(plan=open_run.output)
-        check = QualityGate(task_id="quality_gate", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
-        deliver = Deliver(task_id="deliver", instance=instance)
+            read = entity.expand(plan=open_run.output)
+        with TaskGroup(
+            "send",
+            group_display_name="Check and send to Peakflo",
+            tooltip="Great Expectations on every file, then complete and verified files",
+            prefix_group_id=False,
+        ):
+            check = QualityGate(task_id="quality_gate", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
+            deliver = Deliver(task_id="deliver", instance=instance, outlets=feeds(instance, entities))
         tie_out = TieOut(task_id="tie_out", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
 
         open_run >> login >> read >> check >> deliver >> tie_out

@@ -31,10 +31,11 @@ Stampli's folder only when each of its records is posted or held.
 
 from __future__ import annotations
 
-from airflow.sdk import TriggerRule
+from airflow.sdk import TaskGroup, TriggerRule
 
 from tieout.config import BrokenInstance, Instance, StampliToSapB1, instances
-from tieout.operators.dags import broken_dag, integration_dag
+from tieout.operators.assets import feed, feeds
+from tieout.operators.dags import Route, broken_dag, integration_dag, several
 from tieout.operators.inbox import WaitForFiles
 from tieout.operators.sessions import SapB1Logout
 from tieout.operators.stampli_to_sap_b1 import (
@@ -51,27 +52,65 @@ from tieout.operators.stampli_to_sap_b1 import (
     TieOut,
 )
 
+PURCHASE_ORDERS = "purchase_orders"
+FULL_REFRESH = "Purchase orders only: send all open ones. Of the others nothing is ever posted again."
+ROUTE = Route(
+    source="Stampli",
+    target="SAP Business One",
+    direction="inbound",
+    description="Approved invoices, vendors and payments become suppliers and balanced journal entries.",
+)
+
 
 def stampli_to_sap_b1(instance: Instance[StampliToSapB1]) -> None:
     """One DAG for one company."""
-    with integration_dag(instance, entities=instance.config.enabled_entities(), doc_md=__doc__):
-        open_run = OpenRun(task_id="open_run", instance=instance)
-        wait = WaitForFiles(task_id="wait_for_files", instance=instance)
-        collect = Collect(task_id="collect", instance=instance, files=wait.output)
-        login = Login(task_id="login", instance=instance, conn_role="target").as_setup()
-        logout = SapB1Logout(task_id="logout", instance=instance, conn_role="target").as_teardown(setups=login)
-        prepare = Prepare(task_id="prepare", instance=instance)
-        check = QualityGate(task_id="quality_gate", instance=instance)
-        post = Post(task_id="post", instance=instance)
-        archive = Archive(task_id="archive", instance=instance)
-        read_back = ReadBack(task_id="read_back", instance=instance)
-        digest = FinanceDigest(task_id="finance_digest", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
-        tie_out = TieOut(task_id="tie_out", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
+    entities = instance.config.enabled_entities()
+    params = {"full_refresh": several(entities, title="Full refresh", description=FULL_REFRESH)}
+    with integration_dag(instance, route=ROUTE, entities=entities, doc_md=__doc__, params=params):
+        with TaskGroup(
+            "read",
+            group_display_name="Read from Stampli",
+            tooltip="Complete files only; each is fetched and parsed",
+            prefix_group_id=False,
+        ):
+            open_run = OpenRun(task_id="open_run", instance=instance)
+            wait = WaitForFiles(task_id="wait_for_files", instance=instance)
+            collect = Collect(task_id="collect", instance=instance, files=wait.output)
+        with TaskGroup(
+            "check",
+            group_display_name="Check",
+            tooltip="What SAP has, what each record becomes, and whether the batch may be posted",
+            prefix_group_id=False,
+        ):
+            login = Login(task_id="login", instance=instance, conn_role="target").as_setup()
+            prepare = Prepare(task_id="prepare", instance=instance)
+            check = QualityGate(task_id="quality_gate", instance=instance)
+        with TaskGroup(
+            "send",
+            group_display_name="Post to SAP Business One",
+            tooltip="Each entry exactly once; then the files are moved to Stampli's archive",
+            prefix_group_id=False,
+        ):
+            posted = [entity for entity in entities if entity != PURCHASE_ORDERS]
+            post = Post(task_id="post", instance=instance, outlets=feeds(instance, posted))
+            archive = Archive(task_id="archive", instance=instance)
+        with TaskGroup(
+            "prove",
+            group_display_name="Prove and tell",
+            tooltip="What SAP's books say, the mail to finance, and the tie-out",
+            prefix_group_id=False,
+        ):
+            read_back = ReadBack(task_id="read_back", instance=instance)
+            logout = SapB1Logout(task_id="logout", instance=instance, conn_role="target").as_teardown(setups=login)
+            digest = FinanceDigest(task_id="finance_digest", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
+            tie_out = TieOut(task_id="tie_out", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
 
         open_run >> wait >> collect >> login >> prepare >> check >> post >> [archive, read_back]
         read_back >> logout
         if instance.config.purchase_orders:
-            orders = ExportPurchaseOrders(task_id="export_purchase_orders", instance=instance)
+            orders = ExportPurchaseOrders(
+                task_id="export_purchase_orders", instance=instance, outlets=[feed(instance, PURCHASE_ORDERS)]
+            )
             login >> orders >> [logout, digest]
         [archive, read_back] >> digest >> tie_out
 

@@ -30,13 +30,14 @@ a rejected password, a changed host key or a mapping error waits for you. Nothin
 
 from __future__ import annotations
 
-from airflow.sdk import Param, TriggerRule, task_group
+from airflow.sdk import Param, TaskGroup, TriggerRule, task_group
 
 from tieout.calendars import load_calendar
 from tieout.config import AckFolder, BrokenInstance, Instance, SysproToLegacyErp, instances
 from tieout.errors import TieoutError
+from tieout.operators.assets import feeds
 from tieout.operators.close_timetable import CloseTimetable
-from tieout.operators.dags import broken_dag, companion_dag, integration_dag
+from tieout.operators.dags import Route, broken_dag, companion_dag, integration_dag
 from tieout.operators.sessions import SysproLogin, SysproLogout
 from tieout.operators.syspro_to_legacy_erp import (
     Deliver,
@@ -48,23 +49,32 @@ from tieout.operators.syspro_to_legacy_erp import (
     TieOut,
 )
 
-PARAMS = {
-    "period": Param(
-        None, type=["string", "null"], title="Period", description="2026-10 or 202610; empty is the one closed last."
-    ),
-    "resend": Param(
-        None,
-        type=["boolean", "string", "array", "null"],
-        title="Resend",
-        description="Send again byte for byte: true for all files of the period, or names of entities or files.",
-    ),
-    "regenerate": Param(
-        None,
-        type=["boolean", "string", "array", "null"],
-        title="Regenerate",
-        description="Make the period's files anew, with new numbers: true for all, or names of entities.",
-    ),
-}
+ROUTE = Route(
+    source="SYSPRO",
+    target="legacy ERP",
+    direction="outbound",
+    description="At each close: G/L postings by cost centre, invoices, purchase orders, suppliers and items, as files.",
+)
+PERIOD = Param(
+    None,
+    type=["string", "null"],
+    pattern=r"^\s*([0-9]{4}-?[0-9]{2})?\s*$",
+    title="Period",
+    description="2026-10 or 202610; empty is the one closed last.",
+)
+RESEND = "Send again byte for byte: all files of the period, or those of some entities. In JSON also names of files."
+REGENERATE = "Make the period's files anew, with new numbers: all, or those of some entities."
+
+
+def again(entities: tuple[str, ...], *, title: str, description: str) -> Param:
+    """A param that takes `true`, or names; the form offers the entities."""
+    schema = {
+        "type": ["array", "string", "boolean", "null"],
+        "examples": ["all", *entities],
+        "title": title,
+        "section": "Send a period again",
+    }
+    return Param(None, description=description, schema=schema)
 
 
 ACKNOWLEDGEMENTS = """# Acknowledgements
@@ -79,19 +89,38 @@ def syspro_to_legacy_erp(instance: Instance[SysproToLegacyErp]) -> None:
     config = instance.config
     at_close = CloseTimetable(load_calendar(config.calendar)) if config.schedule == "close" else None
     entities = tuple(config.enabled_entities())
-    with integration_dag(instance, entities=entities, doc_md=__doc__, params=PARAMS, timetable=at_close):
-        open_run = OpenRun(task_id="open_run", instance=instance)
-        login = SysproLogin(task_id="login", instance=instance).as_setup()
-        logout = SysproLogout(task_id="logout", instance=instance).as_teardown(setups=login)
+    params = {
+        "period": PERIOD,
+        "resend": again(entities, title="Resend", description=RESEND),
+        "regenerate": again(entities, title="Regenerate", description=REGENERATE),
+    }
+    with integration_dag(instance, route=ROUTE, entities=entities, doc_md=__doc__, params=params, timetable=at_close):
+        with TaskGroup(
+            "read",
+            group_display_name="Read from SYSPRO",
+            tooltip="Journals and documents, entity by entity: extracted, translated, each checked",
+            prefix_group_id=False,
+        ):
+            open_run = OpenRun(task_id="open_run", instance=instance)
+            login = SysproLogin(task_id="login", instance=instance).as_setup()
+            logout = SysproLogout(task_id="logout", instance=instance).as_teardown(setups=login)
 
-        @task_group(group_id="entity")
-        def entity(plan: dict) -> None:
-            extract = Extract(task_id="extract", instance=instance, plan=plan)
-            extract >> Prepare(task_id="prepare", instance=instance, plan=plan)
+            @task_group(
+                group_id="entity", group_display_name="Each entity", tooltip="Extract, then translate and check"
+            )
+            def entity(plan: dict) -> None:
+                extract = Extract(task_id="extract", instance=instance, plan=plan)
+                extract >> Prepare(task_id="prepare", instance=instance, plan=plan)
 
-        read = entity.expand(plan=open_run.output)
-        check = QualityGate(task_id="quality_gate", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
-        deliver = Deliver(task_id="deliver", instance=instance)
+            read = entity.expand(plan=open_run.output)
+        with TaskGroup(
+            "send",
+            group_display_name="Check and send to the legacy ERP",
+            tooltip="Great Expectations on everything, then data, checksum, manifest and trigger",
+            prefix_group_id=False,
+        ):
+            check = QualityGate(task_id="quality_gate", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
+            deliver = Deliver(task_id="deliver", instance=instance, outlets=feeds(instance, entities))
         tie_out = TieOut(task_id="tie_out", instance=instance, trigger_rule=TriggerRule.ALL_DONE)
 
         open_run >> login >> read >> check >> deliver >> tie_out
@@ -103,7 +132,14 @@ def syspro_to_legacy_erp(instance: Instance[SysproToLegacyErp]) -> None:
 def acknowledgements(instance: Instance[SysproToLegacyErp], folder: AckFolder) -> None:
     """The partner's answers come long after a run has ended, so a DAG of its own looks for them."""
     every = f"*/{folder.every_minutes} * * * *" if folder.every_minutes < 60 else "0 * * * *"
-    with companion_dag(instance, "acknowledgements", schedule=every, doc_md=ACKNOWLEDGEMENTS):
+    with companion_dag(
+        instance,
+        "acknowledgements",
+        route=ROUTE,
+        description="What the partner answers to the files it got.",
+        schedule=every,
+        doc_md=ACKNOWLEDGEMENTS,
+    ):
         ReadAcknowledgements(task_id="read_acknowledgements", instance=instance)
 
 

@@ -87,7 +87,8 @@ def fill(airflow: AirflowServices, control: str) -> None:
         return
     print("Every integration runs once, on the sandbox's data …", flush=True)
     ask(f"{control}/sandbox/stampli_sftp/mixed_drop", {"seed": 1, "invoices": 40})
-    for dag_id in new:
+    for dag_id in (*new, "connection_health"):
+        airflow.wait_dag(dag_id)
         airflow.unpause(dag_id)
     for dag_id in new:
         state = airflow.wait_run(dag_id, airflow.first_run(dag_id))["state"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -20,7 +20,6 @@ from tieout.health import (
     Status,
     check_http,
     check_sap_b1,
-    check_secret,
     check_sftp,
     check_skew,
     connections_in_use,
@@ -39,22 +38,6 @@ def test_clock_skew(seconds: int, status: str) -> None:
     check = check_skew(timedelta(seconds=seconds))
     assert check.status.value == status
     assert (("behind" if seconds < 0 else "ahead") in check.message) == (status != "ok")
-
-
-@pytest.mark.parametrize(
-    ("extra", "status"),
-    [
-        ({}, "unknown"),
-        ({"rotated_on": "2026-01-01", "rotate_after_days": "90"}, "ok"),
-        ({"rotated_on": "2025-12-20", "rotate_after_days": 90}, "warning"),
-        ({"rotated_on": "2025-11-01", "rotate_after_days": 90}, "failed"),
-        ({"rotated_on": "2025-11-01"}, "ok"),
-        ({"rotated_on": "last spring"}, "failed"),
-        ({"rotated_on": "2026-01-01", "rotate_after_days": "soon"}, "failed"),
-    ],
-)
-def test_secret_age(extra: dict[str, Any], status: str) -> None:
-    assert check_secret(extra, date(2026, 3, 10)).status.value == status
 
 
 def _include(folder: Path) -> Path:

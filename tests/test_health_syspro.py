@@ -195,7 +195,7 @@ def test_the_command_between_two_tasks_of_a_run(
 def test_the_command_while_a_run_reads(
     ledger: Ledger, server: SysproServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tieout.cli.check.OPERATOR_WAIT", 0.0)
+    monkeypatch.setattr("tieout.hooks.connection_checks.OPERATOR_WAIT", 0.0)
     with a_run(ledger):
         found = rows(capsys)["syspro"]
     assert (found["reachable"], found["authenticated"], found["ok"]) == ("ok", "unknown", True)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -50,6 +51,13 @@ def _octal(value: object) -> object:
     raise ValueError('a mode is three or four octal digits in quotes, such as "0664"')
 
 
+def _limit(value: object) -> object:
+    """Money is exact: YAML reads 10000.10 as a float, which is not."""
+    if isinstance(value, bool | float):
+        raise ValueError('write an amount in quotes, such as "10000" or "10000.50"')
+    return value
+
+
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Mode = Annotated[int, BeforeValidator(_octal)]
 
@@ -69,14 +77,55 @@ class Retries(Strict):
     max_delay_seconds: float = Field(default=600, gt=0)
 
 
+Limit = Annotated[Decimal, BeforeValidator(_limit), Field(ge=0)]
+CurrencyOrAny = Annotated[str, Field(pattern=r"^([A-Z]{3}|\*)$")]
+
+
+class SecondPerson(Strict):
+    """Held records of large amounts are replayed or discarded only when a second person agrees.
+
+    Attributes:
+        above: Currency → the largest amount, in units of that currency and without its sign, that one person decides
+            alone; `*` stands for all other currencies. A currency without a limit, and a record whose amount is not
+            known, need a second person: nobody can tell that they are small.
+        applies_to: What needs a second person.
+        answer_within_hours: A question that nobody answers for so long is closed, and nothing happens.
+        valid_hours: An agreement is good for so long: the run that it is for must begin to read within that time.
+    """
+
+    above: dict[CurrencyOrAny, Limit] = Field(min_length=1)
+    applies_to: tuple[Literal["replay", "discard"], ...] = Field(default=("replay", "discard"), min_length=1)
+    answer_within_hours: float = Field(default=24, gt=0, le=744)
+    valid_hours: float = Field(default=24, gt=0, le=744)
+
+    def is_needed(self, action: Literal["replay", "discard"], currency: str | None, amount: Decimal | None) -> bool:
+        """Whether one person alone may not do this with a record of this amount."""
+        if action not in self.applies_to:
+            return False
+        limit = self.above.get(currency or "", self.above.get("*"))
+        return amount is None or currency is None or limit is None or abs(amount) > limit
+
+
+class Deadline(Strict):
+    """By when a run has to be done; who is told when it is not, is in `include/alerts.yaml`.
+
+    Attributes:
+        hours: Hours after the run was queued, which for a run at a close is the close.
+    """
+
+    hours: float = Field(gt=0, le=744)
+
+
 class IntegrationConfig(Strict):
-    """What every integration's instance says: when it runs and how it retries."""
+    """What every integration's instance says: when it runs, how it retries, what needs a second person."""
 
     enabled: bool = True
     schedule: str | None = "0 0 * * *"
     timezone: TimeZone = "UTC"
     start_date: date = date(2020, 1, 1)
     retries: Retries = Retries()
+    second_person: SecondPerson | None = None
+    deadline: Deadline | None = None
     tags: tuple[str, ...] = ()
 
 
@@ -489,6 +538,11 @@ def instances(integration: str, model: type[C]) -> Iterator[Instance[C] | Broken
             continue
         if instance.config.enabled:
             yield instance
+
+
+def dag_id_of(integration: str, instance: str) -> str:
+    """The DAG of an instance."""
+    return integration if instance == "default" else f"{integration}__{instance}"
 
 
 def split_dag_id(dag_id: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What Airflow learns from the package: connection types with typed forms."""
+"""What Airflow learns from the package: connection types with typed forms, and the scheme of our assets' URIs."""
 
 from __future__ import annotations
 
@@ -142,4 +142,11 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Finance integrations in which every run ties out.",
         "versions": [tieout.__version__],
         "connection-types": [SAP_B1, SYSPRO, BANQUP],
+        "asset-uris": [
+            {
+                "schemes": ["tieout"],
+                "handler": "tieout.operators.assets.sanitize_uri",
+                "to_openlineage_converter": "tieout.operators.assets.to_openlineage",
+            }
+        ],
     }

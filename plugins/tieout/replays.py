@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tieout import approvals
+from tieout.config import SecondPerson
+from tieout.config import dag_id_of as dag_id_of
 from tieout.errors import TieoutError
 
 if TYPE_CHECKING:
@@ -14,24 +17,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Replay:
-    """One run to ask for.
+    """One run to ask for, or two: what is above the limit of one person is asked of a second one.
 
     Attributes:
-        records: How many held records it is about.
-        held_ids: Their ids; empty stands for everything that the entities hold when the run begins.
+        rows: The held records that it is about.
+        whole: It is about everything that the entities hold when the run begins, so that no list of ids is needed.
         entities: What to run; empty is everything.
+        rule: The instance's rule about second persons.
     """
 
     integration: str
     instance: str
-    records: int
-    held_ids: tuple[int, ...] = ()
+    rows: tuple[HeldRow, ...] = field(repr=False)
+    whole: bool = False
     entities: tuple[str, ...] = ()
+    rule: SecondPerson | None = None
 
     @property
     def dag_id(self) -> str:
         """The DAG of the instance."""
         return dag_id_of(self.integration, self.instance)
+
+    @property
+    def held_ids(self) -> tuple[int, ...]:
+        """The records' ids; empty where it is about everything."""
+        return () if self.whole else tuple(sorted(row.id for row in self.rows))
 
     @property
     def conf(self) -> dict[str, Any]:
@@ -41,22 +51,38 @@ class Replay:
             conf["entities"] = list(self.entities)
         return conf
 
+    def request(self) -> approvals.Request | None:
+        """What a second person is to be asked; None where one person decides all of it.
+
+        Raises:
+            TieoutError: More records than a person can be asked about at once.
+        """
+        return approvals.request_for(self.rows, "replay", "", self.rule)
+
+    def at_once(self) -> Replay | None:
+        """What needs nobody else; None where that is nothing."""
+        request = self.request()
+        if request is None:
+            return self
+        above = {row.id for row in request.rows}
+        rows = tuple(row for row in self.rows if row.id not in above)
+        return replace(self, rows=rows) if rows else None
+
     def as_json(self, run_id: str | None, status: str) -> dict[str, Any]:
         """The replay and what became of it, as `bin/tieout replay --json` prints it."""
+        request = self.request()
         return {
             "integration": self.integration,
             "instance": self.instance,
             "dag_id": self.dag_id,
             "run_id": run_id,
-            "records": self.records,
+            "records": len(self.rows),
+            "amounts": approvals.amounts_as_json(self.rows),
+            "needs_second_person": len(request.rows) if request else 0,
+            "limit": approvals.limits_as_json(self.rule),
             "conf": self.conf,
             "status": status,
         }
-
-
-def dag_id_of(integration: str, instance: str) -> str:
-    """The DAG of an instance."""
-    return integration if instance == "default" else f"{integration}__{instance}"
 
 
 def chosen(ledger: Ledger, held_ids: Iterable[int], narrow: Filters) -> list[Replay]:
@@ -64,6 +90,7 @@ def chosen(ledger: Ledger, held_ids: Iterable[int], narrow: Filters) -> list[Rep
 
     Raises:
         TieoutError: There is no such held record, it is not open any more, or it is not one that the filters leave.
+        ConfigurationInvalid: An instance's rule about second persons cannot be read.
     """
     rows = open_rows(ledger, held_ids)
     for row in rows:
@@ -71,7 +98,9 @@ def chosen(ledger: Ledger, held_ids: Iterable[int], narrow: Filters) -> list[Rep
             wanted = getattr(narrow, name)
             if wanted and getattr(row, name) != wanted:
                 raise TieoutError(f"Held record {row.id} is of {name} {getattr(row, name)}, not of {wanted}.")
-    return _by_instance(rows)
+    return [
+        Replay(*pair, tuple(group), rule=approvals.rule_of(*pair)) for pair, group in sorted(by_instance(rows).items())
+    ]
 
 
 def open_rows(ledger: Ledger, held_ids: Iterable[int], verb: str = "replayed") -> list[HeldRow]:
@@ -98,21 +127,23 @@ def open_rows(ledger: Ledger, held_ids: Iterable[int], verb: str = "replayed") -
 
 
 def everything(ledger: Ledger, narrow: Filters) -> list[Replay]:
-    """Runs for all open records that the filters leave, one per instance."""
-    by_id = _by_instance(ledger.held(replace(narrow, status="held")))
-    if narrow.run_id or narrow.since:
-        return by_id
+    """Runs for all open records that the filters leave, one per instance.
+
+    Raises:
+        ConfigurationInvalid: An instance's rule about second persons cannot be read.
+    """
     # A whole entity needs no list of ids, which for thousands of records would not fit into a run's conf.
-    entities = (narrow.entity,) if narrow.entity else ()
-    return [replace(item, held_ids=(), entities=entities) for item in by_id]
+    whole = not (narrow.run_id or narrow.since or narrow.search)
+    entities = (narrow.entity,) if whole and narrow.entity else ()
+    groups = by_instance(ledger.held(replace(narrow, status="held")))
+    return [
+        Replay(*pair, tuple(group), whole, entities, approvals.rule_of(*pair)) for pair, group in sorted(groups.items())
+    ]
 
 
-def _by_instance(rows: Iterable[HeldRow]) -> list[Replay]:
+def by_instance(rows: Iterable[HeldRow]) -> dict[tuple[str, str], list[HeldRow]]:
+    """The records by integration and instance."""
     groups: dict[tuple[str, str], list[HeldRow]] = {}
     for row in rows:
         groups.setdefault((row.integration, row.instance), []).append(row)
-    return [_replay_of(*instance, group) for instance, group in sorted(groups.items())]
-
-
-def _replay_of(integration: str, instance: str, rows: Sequence[HeldRow]) -> Replay:
-    return Replay(integration, instance, len(rows), held_ids=tuple(sorted(row.id for row in rows)))
+    return groups

@@ -7,7 +7,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,9 +69,9 @@ def tell(book: Ledger) -> None:
         deliver_and_hold(book, replace(SOUTH, run_id=f"manual__{key}"), sent=(), held=key)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("console")
+@contextmanager
+def serving(folder: Path, story: Callable[[Ledger], None], **settings: str) -> Iterator[Server]:
+    """An API server with a ledger of its own in the folder, in which the story was told."""
     home, dags = folder / "airflow", folder / "dags"
     home.mkdir()
     dags.mkdir()
@@ -80,15 +81,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shutil.copy(ROOT / "plugins" / "tieout_plugin.py", plugins)
     ledger = f"sqlite:///{home / 'ledger.db'}"
     with Ledger.open(ledger, migrate=True) as book:
-        tell(book)
+        story(book)
     environment = airflow_environment(
         folder,
         AIRFLOW__CORE__DAGS_FOLDER=str(dags),
         AIRFLOW__CORE__PLUGINS_FOLDER=str(plugins),
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS="admin:admin,viewer:viewer",
         AIRFLOW__API_AUTH__JWT_SECRET="a secret of this test alone, long enough for the algorithm it is used with",
-        AIRFLOW__API__BASE_URL="https://airflow.example.com",
         _AIRFLOW_PROCESS_CONTEXT="server",
+        **settings,
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -108,6 +109,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         process.terminate()
         process.wait(30)
         log.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("console")
+    with serving(folder, tell, AIRFLOW__API__BASE_URL="https://airflow.example.com") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from tests.console.conftest import Server
 from tests.support.airflow_home import ROOT
 
-READING = ("/overview", "/runs", "/files", "/held", "/held/1", "/trace/8")
+READING = ("/me", "/overview", "/health", "/runs", "/files", "/held", "/held/1", "/trace/8")
 ACTING = ("/held/replay", "/held/discard")
 
 pytestmark = pytest.mark.integration

@@ -35,7 +35,7 @@ def test_replay_by_id_is_a_run_in_airflow(server: Server, admin: httpx.Client, b
     conf = {"held_only": True, "held_ids": [held_id]}
     expected = {
         "integration": "sap_b1_to_peakflo", "instance": "south", "dag_id": "sap_b1_to_peakflo__south", "records": 1,
-        "conf": conf,
+        "amounts": {"EUR": "12.30"}, "needs_second_person": 0, "limit": None, "conf": conf,
     }  # fmt: skip
     assert preview == {"items": [{**expected, "run_id": None, "status": "preview"}], "total": 1}
     assert len(_runs(admin, server, "sap_b1_to_peakflo__south")) == before

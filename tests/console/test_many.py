@@ -1,185 +1,240 @@
-"""A ledger with 100,000 files and 10,000 held records: no list reads a table from end to end, or sorts one.
+"""A ledger of years: which rows are on a page, and how many there are, an index alone tells, on both databases.
 
-Judged by the database's own plan of the statements that the ledger really sends.
+Judged by the databases' own plans of the statements that the ledger really sends. SQLite plans by rules; PostgreSQL is
+asked not to read a table from end to end nor to sort, and then has an index for it or not.
 """
 
 from __future__ import annotations
 
+import json
 import re
-import sqlite3
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import event, text
 
+from tests.support.many import INSTANCES, Many
 from tieout.console.overview import overview_rows
 from tieout.ledger import Filters, Ledger
-from tieout.ledger.models import file_records, files, held, runs, scopes
 
-FILES, HELD, RUNS = 100_000, 10_000, 20_000
-INSTANCES = [("banqup_to_sftp", "default"), ("sap_b1_to_peakflo", "default"), ("sap_b1_to_peakflo", "north")]
-START = datetime(2026, 1, 1, tzinfo=UTC)
-NOW = START + timedelta(minutes=5 * RUNS)
-
-
-def _scope(number: int) -> dict[str, Any]:
-    integration, instance = INSTANCES[number % len(INSTANCES)]
-    return {"integration": integration, "instance": instance, "entity": f"entity{number % 5}"}
+MANY = Many(runs=12_000, files=10_000, held=1_500, events=1_000, lines=0)
+NOW = MANY.now
+SOME = frozenset(INSTANCES[:3])
+NORTH = Filters("sap_b1_to_peakflo", "north")
+ONE = Filters("sap_b1_to_peakflo", "north", "entity07")
+LAST_YEAR = NOW - timedelta(days=400)
 
 
-def _run(number: int) -> dict[str, Any]:
-    began = START + timedelta(minutes=5 * number)
-    sent = number % 20 == 0
-    return {
-        **_scope(number), "run_id": f"run-{number // 5}", "attempt": 1, "mode": "scheduled", "dry_run": False,
-        "status": "success", "stage": "delivered", "window": {}, "started_at": began, "ended_at": began,
-        "delivered": 10 if sent else 0, "ties_out": True,
-    }  # fmt: skip
-
-
-def _file(number: int) -> dict[str, Any]:
-    at = START + timedelta(minutes=number)
-    name = f"invoices_{number:06d}.csv"
-    return {
-        **_scope(number), "run_id": f"run-{number // 25}", "kind": "data", "file_name": name,
-        "remote_path": f"/inbound/{name}", "local_uri": name, "bytes": 100, "sha256": "ab", "records": 1,
-        "control_totals": {}, "state": "delivered", "created_at": at, "updated_at": at, "delivered_at": at,
-    }  # fmt: skip
-
-
-def _held(number: int) -> dict[str, Any]:
-    at = START + timedelta(minutes=10 * number)
-    return {
-        **_scope(number), "source_key": f"K{number:05d}", "label": f"INV-{number:05d}", "first_run_id": "run-1",
-        "run_id": f"run-{number // 5}", "reason_code": "X", "message": "m", "fix_hint": "f", "owner": "finance",
-        "payload": b"p" * 300, "payload_sha256": "d", "content_type": "t", "first_seen": at, "last_seen": at,
-        "attempts": 1, "status": "held" if number % 2 else "settled",
-    }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("many") / "ledger.db"
-    with Ledger.open(f"sqlite:///{file}", migrate=True) as book, book._writing() as connection:
-        connection.execute(insert(scopes), {**_scope(0), "version": 1})
-        for table, row_of, number in ((runs, _run, RUNS), (files, _file, FILES), (held, _held, HELD)):
-            for start in range(0, number, 5_000):
-                connection.execute(insert(table), [row_of(n) for n in range(start, min(start + 5_000, number))])
-        record = {"fingerprint": "f", "label": "l", "byte_start": 0, "byte_end": 1}
-        connection.execute(insert(file_records), [{**record, "file_id": n, "source_key": f"K{n}"} for n in range(1, 9)])
-    return file
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    with Ledger.open(f"sqlite:///{path}") as book:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('many') / 'ledger.db'}"
+    else:
+        server = request.getfixturevalue("postgres_server")
+        name = f"many_{secrets.token_hex(4)}"
+        # In a language's order, as most servers have it: there an ordinary index finds no beginnings.
+        server._run(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
+        url = server.url(name)
+    with Ledger.open(url, migrate=True) as book:
+        MANY.fill(book)
         yield book
+    if request.param == "postgres":
+        server.drop_database(name)
 
 
-def _plans(ledger: Ledger, path: Path, ask: Callable[[Ledger], Any]) -> list[str]:
-    """SQLite's plans of what a question makes the ledger send."""
+def _sent(ledger: Ledger, ask: Callable[[Ledger], Any]) -> list[tuple[str, Any]]:
+    """What a question makes the ledger send."""
     sent: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if statement.startswith("SELECT"):
             sent.append((statement, parameters))
 
-    ledger.count_runs(Filters())  # the check of the tables' version is not the question's
+    ledger.count_runs(Filters(run_id="none"))  # the check of the tables' version is not the question's
     event.listen(ledger._engine, "before_cursor_execute", note)
     try:
         ask(ledger)
     finally:
         event.remove(ledger._engine, "before_cursor_execute", note)
-    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as database:
-        return [
-            "; ".join(row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
-            for statement, parameters in sent
+    return sent
+
+
+def _plans(ledger: Ledger, ask: Callable[[Ledger], Any]) -> list[str]:
+    """The plans in a line each: of SQLite its own words, of PostgreSQL the nodes with table and index."""
+    with ledger._engine.connect() as connection:
+        if not ledger._is_postgres:
+            return [
+                "; ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
+                for statement, parameters in _sent(ledger, ask)
+            ]
+        for way in ("seqscan", "sort"):
+            connection.execute(text(f"SET LOCAL enable_{way} = off"))
+        explained = [
+            connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+            for statement, parameters in _sent(ledger, ask)
         ]
+    return ["; ".join(_nodes(json.loads(each) if isinstance(each, str) else each)) for each in explained]
 
 
-def _scanned(plan: str) -> list[str]:
-    """Tables of which every row is read, not an index."""
-    return re.findall(r"SCAN (\w+)(?! USING)\b(?! USING| VIRTUAL)", plan)
+def _nodes(explained: Any) -> Iterator[str]:
+    if isinstance(explained, list):
+        for each in explained:
+            yield from _nodes(each)
+        return
+    plan = explained.get("Plan", explained)
+    yield " ".join(str(plan[name]) for name in ("Node Type", "Relation Name", "Index Name") if name in plan)
+    for each in plan.get("Plans", ()):
+        yield from _nodes(each)
 
 
-ONE = Filters("sap_b1_to_peakflo", "north", "entity2")
-LISTS: dict[str, Callable[[Ledger], Any]] = {
-    "files since": lambda book: book.files(Filters(since=NOW - timedelta(days=1)), 50),
-    "runs": lambda book: book.runs(Filters(), 50),
-    "runs of an entity": lambda book: book.runs(ONE, 50),
-    "runs by status": lambda book: book.runs(Filters(status="failed"), 50),
-    "runs since": lambda book: book.runs(Filters(since=NOW - timedelta(days=1)), 50),
-    "held, open": lambda book: book.held(Filters(status="held"), 50),
-    "files, of a status": lambda book: book.files(Filters(status="refused"), 50),
-    "files of an entity": lambda book: book.files(ONE, 50),
-    "held of an entity": lambda book: book.held(ONE, 50),
+def _told_by_an_index(plan: str) -> bool:
+    """Whether nothing is sorted, no table read from end to end, and by SQLite none of its rows at all.
+
+    PostgreSQL knows how its rows lie, and may well walk them in the order of their ids.
+    """
+    if "TEMP B-TREE" in plan or "Sort" in plan or "Seq Scan" in plan:
+        return False
+    return bool(re.search(r"USING COVERING INDEX|Index (Only )?Scan", plan))
+
+
+NARROWED: dict[str, Filters] = {
+    "all": Filters(),
+    "integration": Filters("sap_b1_to_peakflo"),
+    "instance": Filters(instance="north"),
+    "integration and instance": NORTH,
+    "entity of an instance": ONE,
+    "entity": Filters(entity="entity07"),
+    "within": Filters(within=SOME),
+    "unknown": Filters(entity="none"),
 }
-SORTED_FEW: dict[str, Callable[[Ledger], Any]] = {
-    "runs by id": lambda book: book.runs(Filters(run_id="run-7"), 50),
-    "files of a run": lambda book: book.files(Filters(run_id="run-7"), 50),
-    "files by name": lambda book: book.files(Filters(search="invoices_0000"), 50),
-    "files by key": lambda book: book.files(Filters(search="K5"), 50),
-    "held by key": lambda book: book.held(Filters(search="K0001"), 50),
-    "held by label": lambda book: book.held(Filters(search="INV-0001"), 50),
-    "files of an instance": lambda book: book.files(Filters("sap_b1_to_peakflo", "north"), 50),
-    "held of an instance": lambda book: book.held(Filters("sap_b1_to_peakflo", "north"), 50),
-    "runs of an instance": lambda book: book.runs(Filters("sap_b1_to_peakflo", "north"), 50),
-    "count of files": lambda book: book.count_files(Filters()),
-    "count of held": lambda book: book.count_held(Filters()),
-    "count of runs": lambda book: book.count_runs(Filters()),
-    "count of files by name": lambda book: book.count_files(Filters(search="invoices_0000")),
-    "count of held by key": lambda book: book.count_held(Filters(search="K0001")),
-    "count of held, open": lambda book: book.count_held(Filters(status="held")),
-    "instances": lambda book: book.known_instances(),
-    "last runs": lambda book: book.last_runs(),
-    "open held": lambda book: book.open_held_by_instance(),
-    "sent": lambda book: list(book.sent_since(NOW - timedelta(days=32))),
-    "trace": lambda book: book.trace("K5"),
+OF_RUNS: dict[str, Filters] = {
+    "since": Filters(since=LAST_YEAR),
+    "success": Filters(status="success"),
+    "failed, of an instance": replace(NORTH, status="failed"),
+    "mode": Filters(mode="backfill"),
+    "mode, within": Filters(mode="backfill", within=SOME),
+    "does not tie out": Filters(ties_out=False),
+    "ties out, of an entity": replace(ONE, ties_out=True),
+    "failed and does not tie out": Filters(status="failed", ties_out=False),
 }
-NEWEST_FIRST: dict[str, Callable[[Ledger], Any]] = {
-    # The table in order of its own key, only as far as the page goes.
-    "files": lambda book: book.files(Filters(), 50),
-    "held": lambda book: book.held(Filters(), 50),
-    "files within": lambda book: book.files(Filters(within=frozenset(INSTANCES[:2])), 50),
-    "held since": lambda book: list(book.held_since(NOW)),
+OF_FILES: dict[str, Filters] = {
+    "since": Filters(since=LAST_YEAR),
+    "since, of an integration": Filters("sap_b1_to_peakflo", since=LAST_YEAR),
+    "delivered": Filters(status="delivered"),
+    "refused, of an instance": replace(NORTH, status="refused"),
+    "delivered, within": Filters(status="delivered", within=SOME),
 }
+OF_HELD: dict[str, Filters] = {"since": Filters(since=LAST_YEAR), "open": Filters(status="held")}
+LISTS = [
+    (what, name, filters)
+    for what, own in (("runs", OF_RUNS), ("files", OF_FILES), ("held", OF_HELD))
+    for name, filters in (NARROWED | own).items()
+]
 
 
-@pytest.mark.parametrize("name", LISTS)
-def test_an_index_gives_the_rows_in_order(ledger: Ledger, path: Path, name: str) -> None:
-    (plan, *_) = _plans(ledger, path, LISTS[name])
-    assert "USING" in plan and "INDEX" in plan and "TEMP B-TREE" not in plan, plan
-    assert _scanned(plan) == [], plan
+@pytest.mark.parametrize(("what", "filters"), [pytest.param(w, f, id=f"{w}: {n}") for w, n, f in LISTS])
+def test_a_page_and_the_number_of_all(ledger: Ledger, what: str, filters: Filters) -> None:
+    total = getattr(ledger, f"count_{what}")(filters)
+    for offset in (0, max(0, total - 50)):
+        page, *rows = _plans(ledger, lambda book, at=offset: getattr(book, what)(filters, 50, at))  # type: ignore[misc]
+        assert _told_by_an_index(page), page
+        for plan in rows:
+            assert re.search(r"INTEGER PRIMARY KEY|Index Scan \w+ pk_|Index Scan acknowledgements|ix_\w+", plan), plan
+    (count,) = _plans(ledger, lambda book: getattr(book, f"count_{what}")(filters))
+    assert _told_by_an_index(count), count
 
 
-@pytest.mark.parametrize("name", SORTED_FEW)
-def test_an_index_finds_the_rows(ledger: Ledger, path: Path, name: str) -> None:
-    plans = _plans(ledger, path, SORTED_FEW[name])
+@pytest.mark.parametrize(("what", "filters"), [pytest.param(w, f, id=f"{w}: {n}") for w, n, f in LISTS])
+def test_pages_are_the_list(ledger: Ledger, what: str, filters: Filters) -> None:
+    listed = getattr(ledger, what)
+    everything = [row.id for row in listed(filters)]
+    assert len(everything) == getattr(ledger, f"count_{what}")(filters)
+    assert [row.id for row in listed(filters, 50, 0)] == everything[:50]
+    end = max(0, len(everything) - 30)
+    assert [row.id for row in listed(filters, 50, end)] == everything[end:]
+
+
+@pytest.mark.parametrize(
+    ("what", "search", "index"),
+    [
+        ("files", "invoices_00123", "ix_files_file_name"),
+        ("files", "/inbound/entity07/invoices_0090", "ix_files_remote_path"),
+        ("files", "K000123", "ix_file_records_source_key"),
+        ("files", "INV-000123", "ix_records_label"),
+        ("held", "H00012", "ix_held_source_key"),
+        ("held", "INV-H00012", "ix_held_label"),
+    ],
+)
+def test_a_search_for_few_goes_by_the_names(ledger: Ledger, what: str, search: str, index: str) -> None:
+    for ask in (
+        lambda book: getattr(book, what)(Filters(search=search), 50),
+        lambda book: getattr(book, f"count_{what}")(Filters(search=search)),
+    ):
+        plans = _plans(ledger, ask)
+        assert any(index in plan for plan in plans), plans
+        assert not any(re.search(r"Seq Scan|SCAN (files|held|records|file_records)\b", plan) for plan in plans), plans
+
+
+@pytest.mark.parametrize(("what", "search"), [("files", "inv"), ("files", "/inbound"), ("held", "H"), ("held", "INV")])
+def test_a_search_for_many_goes_by_the_lists_own_order(ledger: Ledger, what: str, search: str) -> None:
+    plans = _plans(ledger, lambda book: getattr(book, what)(Filters(search=search), 50))
+    assert not any("TEMP B-TREE FOR ORDER BY" in plan or "Sort" in plan for plan in plans), plans
+    number = MANY.files if what == "files" else 2 * MANY.held
+    assert getattr(ledger, f"count_{what}")(Filters(search=search)) == number
+    narrow = replace(NORTH, search=search)
+    rows = getattr(ledger, what)(narrow)
+    assert (
+        len(rows)
+        == getattr(ledger, f"count_{what}")(narrow)
+        == number // len(INSTANCES) + (number % len(INSTANCES) > 3)
+    )
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda book: book.known_instances(),
+        lambda book: book.last_runs(),
+        lambda book: book.open_held_by_instance(),
+        lambda book: list(book.sent_since(NOW - timedelta(days=1))),
+        lambda book: book.runs(Filters(run_id="run-7"), 50),
+        lambda book: book.files(Filters(run_id="run-7"), 50),
+        lambda book: book.trace("K000123"),
+        lambda book: book.files_of_run(book.files(ONE, 1)[0].key),
+    ],
+    ids=["instances", "last runs", "open held", "sent", "a run", "its files", "trace", "files of an entity's run"],
+)
+def test_nothing_is_read_from_end_to_end(ledger: Ledger, ask: Callable[[Ledger], Any]) -> None:
+    plans = _plans(ledger, ask)
     assert plans
     for plan in plans:
-        assert _scanned(plan) == [], plan
-        assert re.search(r"USING (COVERING )?(INDEX|INTEGER PRIMARY KEY|PRIMARY KEY)|MULTI-INDEX OR", plan), plan
+        # Scopes are few by their nature, and a list of values is no table.
+        assert not re.search(r"Seq Scan (?!scopes)\w|SCAN (runs|files|held|events|postings)(?! USING)\b", plan), plan
 
 
-@pytest.mark.parametrize("name", NEWEST_FIRST)
-def test_a_page_without_filters_is_the_tables_end(ledger: Ledger, path: Path, name: str) -> None:
-    (plan, *_) = _plans(ledger, path, NEWEST_FIRST[name])
-    assert re.match(r"SCAN (files|held)($|; LIST)", plan) and "TEMP B-TREE" not in plan, plan
+def test_a_run_is_found_by_its_id_not_by_its_instance(ledger: Ledger) -> None:
+    plans = _plans(ledger, lambda book: book.last_runs())
+    assert any("ix_runs_run_id" in plan for plan in plans), plans
+    plans = _plans(ledger, lambda book: book.files_of_run(book.files(ONE, 1)[0].key))
+    assert any("ix_files_run" in plan for plan in plans), plans
 
 
 def test_the_overview_of_it(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIEOUT_INCLUDE", str(tmp_path))
     rows = overview_rows(ledger, frozenset(INSTANCES), now=NOW)
-    assert [row["last_run"]["run_id"] for row in rows] == ["run-3999"] * 3
-    assert sum(row["held"] for row in rows) == HELD // 2
-    began = [_run(number) for number in range(RUNS)]
-    expected = Counter({run["started_at"].date().isoformat(): 0 for run in began})
-    for run in began:
+    last = {run["last_run"]["run_id"] for run in rows}
+    assert last == {f"run-{(MANY.runs - 1) // 60}"}
+    assert sum(row["held"] for row in rows) == MANY.held
+    expected: Counter[str] = Counter()
+    for number in range(MANY.runs):
+        run = MANY._run(number)
         expected[run["started_at"].date().isoformat()] += run["delivered"]
     shown = {day["day"]: sum(row["days"][n]["delivered"] for row in rows) for n, day in enumerate(rows[0]["days"])}
     assert shown == {day: expected[day] for day in shown}
-    assert len(shown) == 30 and min(list(shown.values())[:-1]) >= 130
+    assert len(shown) == 30 and min(list(shown.values())[:-1]) > 0

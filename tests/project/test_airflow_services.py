@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from airflow_services import AirflowError, AirflowServices
+from tests.support.processes import is_alive
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = """
@@ -35,14 +36,6 @@ airflow.wait_healthy()
 print(*[process.pid for component in airflow.components.values() for process in component.family()], flush=True)
 sys.stdin.read()
 """
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Whether it still runs; an orphan that has ended and waits for init to collect it does not."""
-    try:
-        return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.fixture
@@ -107,30 +100,3 @@ def test_a_taken_port_is_said_at_once(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         with pytest.raises(AirflowError, match=f"port {port} is taken"):
             AirflowServices(tmp_path, port=port).start()
-
-
-@pytest.mark.integration
-def test_make_start_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "TIEOUT"))}
-    env = {**kept, "AIRFLOW_HOME": str(tmp_path / "home"), "AIRFLOW__API__PORT": str(port)}
-    started = subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts" / "start.py")], env=env, stdout=subprocess.PIPE, text=True, bufsize=1
-    )
-    with started:
-        assert started.stdout is not None
-        said = ""
-        for line in started.stdout:
-            said += line
-            if "Ctrl-C stops everything" in line:
-                break
-        children = psutil.Process(started.pid).children(recursive=True)
-        started.send_signal(signal.SIGINT)
-        said += started.stdout.read()
-    assert started.returncode == 0, said
-    assert f"http://localhost:{port}" in said
-    assert "admin " in said and "viewer " in said
-    assert len(children) >= 5
-    assert [process for process in children if is_alive(process)] == []

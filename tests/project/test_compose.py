@@ -18,7 +18,7 @@ LONG_RUNNING = sorted(set(SERVICES) - {"airflow-init"})
 SERVICE_KEYS = {
     "build", "image", "user", "restart", "read_only", "tmpfs", "cap_drop", "security_opt", "networks", "logging",
     "volumes", "environment", "depends_on", "command", "entrypoint", "ports", "healthcheck", "configs",
-    "stop_grace_period",
+    "stop_grace_period", "env_file",
 }  # fmt: skip
 # ${NAME}, ${NAME:-default}, ${NAME:?message}; `$$` is a dollar sign for the container's shell.
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)(?::([-?])([^}]*))?\}")

@@ -43,6 +43,20 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / link).exists(), link
 
 
+def anchors(page: Path) -> set[str]:
+    """What `#…` may name in a page: its headings, as GitHub turns them into anchors."""
+    text = re.sub(r"^```[a-z]*\n.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_anchors_exist(page: Path) -> None:
+    for link, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in link:
+            assert anchor in anchors(page.parent / link if link else page), f"{link}#{anchor}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_named_files_exist(page: Path) -> None:
     for snippet in code(page):
@@ -50,6 +64,16 @@ def test_named_files_exist(page: Path) -> None:
             path = word.strip(".,;:()'\"")
             if path.startswith(TOP_FOLDERS) and not NOT_IN_THE_TREE.search(path):
                 assert (ROOT / path).exists(), snippet
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_named_files_of_the_library_exist(page: Path) -> None:
+    """Such as `delivery/verify.py`: a path from the library's folder on."""
+    library = ROOT / "plugins" / "tieout"
+    for snippet in code(page):
+        for path, room in re.findall(r"(?<![\w./])((\w+)/[\w/]+\.py)\b", snippet):
+            if (library / room).is_dir() and not (ROOT / room).is_dir():
+                assert (library / path).exists(), path
 
 
 def test_the_readme_describes_the_dags_that_exist() -> None:
@@ -61,6 +85,6 @@ def test_the_readme_describes_the_dags_that_exist() -> None:
 def test_the_pools_in_the_documentation_are_those_in_the_settings() -> None:
     from load_settings import SETTINGS, read_settings
 
-    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "administrator.md").read_text(encoding="utf-8")
     documented = {name: int(slots) for name, slots in re.findall(r"^\| `(\w+)` \| (\d+) \|", page, re.MULTILINE)}
     assert documented == {pool["pool_name"]: pool["pool_slots"] for pool in read_settings(SETTINGS, {}).pools}

@@ -152,14 +152,6 @@ def test_the_json_is_complete(tmp_path: Path) -> None:
     assert len(document["results"]) == len(suite_of("contacts").all_expectations())
 
 
-def test_assertions_for_openlineage(tmp_path: Path) -> None:
-    failed = [a for a in _bad_contacts(tmp_path).assertions() if not a.success]
-    assert [(a.assertion, a.column, a.severity) for a in failed] == [
-        ("expect_column_values_to_not_be_null", "email", "warning"),
-        ("expect_column_values_to_be_in_set", "isMainContact", "critical"),
-    ]
-
-
 _MEASURE = """
 import resource, sys
 from pathlib import Path

@@ -83,7 +83,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         pytest.skip("PostgreSQL's server binaries (initdb, postgres) are not installed: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="tieout-pg-"))
     try:
-        with _running(binaries, folder) as server:
+        with running(binaries, folder) as server:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -110,7 +110,7 @@ def find_binaries() -> Path | None:
     return Path(os.path.realpath(on_path)).parent if on_path else None
 
 
-class _running:
+class running:
     """A server from initdb to its stop. PostgreSQL refuses to run as root, so root hands it to another user."""
 
     def __init__(self, binaries: Path, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import logging
 import os
 import subprocess
@@ -53,7 +54,7 @@ def airflow_command(*arguments: str) -> int:
 
 
 def trigger(dag_id: str, conf: Mapping[str, Any]) -> TriggeredRun:
-    """Queue a run of a DAG.
+    """Queue a run of a DAG in the name of the user of this process.
 
     A home in which no DAG has ever been read is prepared first.
 
@@ -80,7 +81,7 @@ def _try_trigger(dag_id: str, conf: Mapping[str, Any]) -> TriggeredRun | None:
     from sqlalchemy.exc import OperationalError, ProgrammingError
 
     try:
-        answer = Client().trigger_dag(dag_id=dag_id, conf=dict(conf))
+        answer = Client().trigger_dag(dag_id=dag_id, conf=dict(conf), triggering_user_name=getpass.getuser())
     except (DagNotFound, OperationalError, ProgrammingError):
         return None
     except ValueError as error:  # the DAG's parameters refuse the conf, or the DAG refuses manual runs
@@ -88,6 +89,14 @@ def _try_trigger(dag_id: str, conf: Mapping[str, Any]) -> TriggeredRun | None:
     if not answer:
         return None
     return TriggeredRun(dag_id, str(answer["dag_run_id"]), _is_paused(dag_id), _scheduler_is_alive())
+
+
+def base_url() -> str:
+    """Where Airflow's UI is, as its configuration says; empty where it does not."""
+    use_airflow()
+    from airflow.configuration import conf
+
+    return str(conf.get("api", "base_url", fallback="") or "")
 
 
 def _is_paused(dag_id: str) -> bool:

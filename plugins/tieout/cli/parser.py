@@ -135,6 +135,7 @@ def _add_check(commands: Subparsers) -> None:
     parser = _add(commands, "check", "check each connection that the instances use", _later("check", "check"))
     parser.add_argument("--integration", metavar="NAME", help="only this one's connections")
     parser.add_argument("--instance", metavar="NAME", help="only this instance's connections")
+    parser.add_argument("--last", action="store_true", help="how they were when last looked at; talks to nobody")
     _add_json(parser)
 
 

@@ -7,9 +7,11 @@ import json
 from typing import Any
 
 from tieout import replays
+from tieout.approvals import Request
 from tieout.cli.airflow_home import airflow_command, trigger
 from tieout.cli.book import filters, open_ledger
 from tieout.cli.output import note, print_json, stdout_for_the_answer
+from tieout.cli.second_person import ask_second_person
 from tieout.replays import Replay
 
 
@@ -25,13 +27,23 @@ def replay(arguments: argparse.Namespace) -> int:
             wanted = replays.chosen(ledger, arguments.ids, narrow)
     if not wanted:
         note("Nothing is held that fits: there is nothing to replay.")
-    rows = [_run_now(item) if arguments.now else _trigger(item) for item in wanted]
+    # Each of them is settled before the first is asked for: one that is refused leaves nothing half done.
+    parts = [(item.at_once(), item.request()) for item in wanted]
+    rows = [row for at_once, request in parts for row in _replayed(at_once, request, now=arguments.now)]
     if arguments.json:
         print_json(rows)
     else:
         for row in rows:
-            print(f"{row['dag_id']}: {row['records']} held, run {row['run_id'] or 'in the foreground'} {row['status']}")
+            run = row["run_id"] or "in the foreground"
+            print(f"{row['dag_id']}: {row['records']} held, run {run} {row['status'].replace('_', ' ')}")
+            if row.get("approval_url"):
+                print(f"  Another person answers at {row['approval_url']}")
     return 1 if any(row["status"] == "failed" for row in rows) else 0
+
+
+def _replayed(at_once: Replay | None, request: Request | None, *, now: bool) -> list[dict[str, Any]]:
+    rows = [_run_now(at_once) if now else _trigger(at_once)] if at_once else []
+    return [*rows, *([ask_second_person(request)] if request else [])]
 
 
 def _trigger(item: Replay) -> dict[str, Any]:

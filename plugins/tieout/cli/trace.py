@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tieout.cli.book import open_ledger
 from tieout.cli.output import cell, print_json
 from tieout.errors import TieoutError
+
+if TYPE_CHECKING:
+    from tieout.ledger import Ledger
 
 
 def trace(arguments: argparse.Namespace) -> int:
@@ -18,7 +21,7 @@ def trace(arguments: argparse.Namespace) -> int:
         TieoutError: Nothing is known of the key.
     """
     with open_ledger() as ledger:
-        story: Mapping[str, Any] = ledger.trace(arguments.key) if ledger else {}
+        story: Mapping[str, Any] = _story(ledger, arguments.key) if ledger else {}
     if not any(isinstance(part, list) and part for part in story.values()):
         raise TieoutError(
             f"Nothing is known of {arguments.key!r}: give a source key, an invoice number, a file name or a held id."
@@ -28,6 +31,13 @@ def trace(arguments: argparse.Namespace) -> int:
         return 0
     print("\n".join(_lines(story, "")))
     return 0
+
+
+def _story(ledger: Ledger, key: str) -> Mapping[str, Any]:
+    # Here, not above: Arrow and the mappings' readers take a while to import, and other commands need neither.
+    from tieout.tracing import tell
+
+    return tell(ledger, key)
 
 
 def _lines(facts: Mapping[str, Any], indent: str) -> Iterator[str]:

@@ -19,9 +19,9 @@ from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Request
 
 from tieout.console.book import book_of
+from tieout.console.instances import Pair, configured
 from tieout.replays import dag_id_of
 
-Pair = tuple[str, str]
 Right = Literal["GET", "POST"]
 
 User = Annotated[BaseUser, Depends(get_user)]
@@ -45,7 +45,7 @@ def permitted(right: Right, dag_ids: Collection[str], user: BaseUser) -> set[str
 
 
 class Visible(NamedTuple):
-    """The instances that a user may read of, among those that have ever run, and whether that is all of them."""
+    """The instances that a user may read of, of those configured or ever run, and whether that is all of them."""
 
     pairs: frozenset[Pair]
     everything: bool
@@ -53,11 +53,52 @@ class Visible(NamedTuple):
 
 def readable(request: Request, user: User) -> Visible:
     """What the user may read of."""
-    known, allowed = _of_those_that_ran(request, "GET", user)
-    return Visible(frozenset(allowed), len(allowed) == len(known))
+    known, allowed = _of_those_known(request, "GET", user)
+    # Where nothing is known yet, nothing of it says what they may not.
+    everything = len(allowed) == len(known) if known else _anywhere("GET", user)
+    return Visible(frozenset(allowed), everything)
 
 
 Readable = Annotated[Visible, Depends(readable)]
+
+
+def triggerable(request: Request, user: User) -> frozenset[str]:
+    """The DAGs, of those configured or ever run, that the user may trigger."""
+    return frozenset(dag_id_of(*pair) for pair in _of_those_known(request, "POST", user)[1])
+
+
+Triggerable = Annotated[frozenset[str], Depends(triggerable)]
+
+
+class Decidable(NamedTuple):
+    """Whose held records a user may replay and discard.
+
+    Attributes:
+        pairs: Of the instances configured or ever run, those whose DAG they may read and trigger.
+        anywhere: They may trigger DAGs in general.
+    """
+
+    pairs: frozenset[Pair]
+    anywhere: bool
+
+    def of(self, integration: str | None, instance: str | None) -> frozenset[Pair]:
+        """Those of them that the filters leave.
+
+        Raises:
+            HTTPException: 403: the filters name what is none of theirs, whether there is such a thing or not.
+        """
+        left = frozenset(pair for pair in self.pairs if integration in (None, pair[0]) and instance in (None, pair[1]))
+        named = [name for name in (integration, instance) if name]
+        if named and not left and not self.anywhere:
+            raise HTTPException(403, f"You may not trigger runs of {', '.join(named)} in Airflow.")
+        return left
+
+
+def decidable(request: Request, user: User) -> Decidable:
+    """Whose held records the user may act on."""
+    readable_ones = _of_those_known(request, "GET", user)[1]
+    pairs = frozenset(readable_ones) & frozenset(_of_those_known(request, "POST", user)[1])
+    return Decidable(pairs, _anywhere("POST", user))
 
 
 def may_trigger_something(request: Request, user: User) -> BaseUser:
@@ -66,9 +107,7 @@ def may_trigger_something(request: Request, user: User) -> BaseUser:
     Raises:
         HTTPException: 403.
     """
-    manager = get_auth_manager()
-    anywhere = manager.is_authorized_dag(method="POST", access_entity=DagAccessEntity.RUN, user=user)
-    if not anywhere and not _of_those_that_ran(request, "POST", user)[1]:
+    if not _anywhere("POST", user) and not _of_those_known(request, "POST", user)[1]:
         raise HTTPException(403, "You may not trigger runs in Airflow, which replaying and discarding need.")
     return user
 
@@ -113,9 +152,15 @@ def _own_hosts(request: Request) -> set[str]:
     return hosts - {""}
 
 
-def _of_those_that_ran(request: Request, right: Right, user: BaseUser) -> tuple[list[Pair], list[Pair]]:
-    """The instances that have ever run, and those of them that the user has the right on."""
+def _anywhere(right: Right, user: BaseUser) -> bool:
+    """Whether the user has the right on the runs of DAGs in general."""
+    return get_auth_manager().is_authorized_dag(method=right, access_entity=DagAccessEntity.RUN, user=user)
+
+
+def _of_those_known(request: Request, right: Right, user: BaseUser) -> tuple[list[Pair], list[Pair]]:
+    """The instances that are configured or have ever run, and those of them that the user has the right on."""
     with book_of(request).open() as ledger:
-        known = ledger.known_instances() if ledger else []
+        ran = ledger.known_instances() if ledger else []
+    known = sorted({*ran, *configured()})
     allowed = permitted(right, {dag_id_of(*pair) for pair in known}, user)
     return known, [pair for pair in known if dag_id_of(*pair) in allowed]

@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
-from tieout.console import actions, lists
+from tieout.console import actions, download, lists, pages
 from tieout.console.book import Book, LedgerUnavailable
 from tieout.console.headers import WithHeaders
 from tieout.errors import TieoutError
@@ -19,10 +20,13 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Tieout", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.book = Book()
     app.include_router(lists.router, prefix="/api")
+    app.include_router(download.router, prefix="/api")
     app.include_router(actions.router, prefix="/api")
+    app.include_router(pages.router)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(LedgerUnavailable, _unavailable)
     app.add_exception_handler(TieoutError, _refused)
+    app.add_exception_handler(HTTPException, pages.refused)
     app.add_middleware(WithHeaders)
     return app
 

@@ -22,7 +22,7 @@ _RAW = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class WithHeaders:
-    """Adds the headers to every response, errors included."""
+    """Adds the headers to every response, errors included; one that a response brings itself stays as it is."""
 
     def __init__(self, app: Asgi) -> None:
         self._app = app
@@ -32,7 +32,9 @@ class WithHeaders:
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *_RAW]}
+                given = message.get("headers", ())
+                names = {name for name, _ in given}
+                message = {**message, "headers": [*given, *(each for each in _RAW if each[0] not in names)]}
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

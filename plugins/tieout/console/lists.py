@@ -3,46 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 
-from tieout.cli.lists import LedgerRow
-from tieout.console.access import Readable, Visible, on_website
+from tieout.console.access import Readable, Triggerable, User, Visible, on_website
 from tieout.console.book import book_of
+from tieout.console.dags import dag_states
 from tieout.console.overview import overview_rows
 from tieout.console.queries import FilesPage, HeldPage, Page, RunsPage
-from tieout.ledger import Filters, Ledger
+from tieout.console.rows import file_json, run_json
+from tieout.ledger import Filters, HeldRow, Ledger
+from tieout.ledger.columns import iso_z
+from tieout.replays import dag_id_of
+from tieout.tracing import tell
 
 Answer = dict[str, Any]
+Row = TypeVar("Row")
 
 router = APIRouter(dependencies=[on_website])
+
+
+@router.get("/me")
+def me(user: User, may_trigger: Triggerable) -> Answer:
+    """Who is asking, and the DAGs whose held records they may replay and discard, and whose files they may have."""
+    return {"user": user.get_name(), "may_trigger": sorted(may_trigger)}
 
 
 @router.get("/overview")
 def overview(request: Request, visible: Readable) -> Answer:
     """One row per integration and instance."""
+    states = dag_states([dag_id_of(*pair) for pair in visible.pairs])
     with book_of(request).open() as ledger:
-        rows = overview_rows(ledger, visible.pairs) if ledger else []
+        rows = overview_rows(ledger, visible.pairs, states)
+    return {"items": rows, "total": len(rows)}
+
+
+@router.get("/health")
+def health(request: Request, visible: Readable) -> Answer:
+    """How each connection was when it was last looked at; the rows are those of `bin/tieout check --json`."""
+    if not visible.everything:
+        raise HTTPException(403, "Connections belong to all integrations; you may not read the runs of some.")
+    with book_of(request).open() as ledger:
+        states = ledger.connection_states().values() if ledger else ()
+    rows = [{**state.row, "label": state.label, "checked_at": iso_z(state.checked_at)} for state in states]
     return {"items": rows, "total": len(rows)}
 
 
 @router.get("/runs")
 def runs(request: Request, visible: Readable, page: Annotated[RunsPage, Query()]) -> Answer:
     """Runs, the last begun first."""
-    return _page(request, visible, page, lambda ledger: (ledger.runs, ledger.count_runs))
+    return _page(request, visible, page, lambda ledger: (ledger.runs, ledger.count_runs), run_json)
 
 
 @router.get("/files")
-def files(request: Request, visible: Readable, page: Annotated[FilesPage, Query()]) -> Answer:
+def files(
+    request: Request, visible: Readable, may_download: Triggerable, page: Annotated[FilesPage, Query()]
+) -> Answer:
     """Files, the last prepared first."""
-    return _page(request, visible, page, lambda ledger: (ledger.files, ledger.count_files))
+    return _page(request, visible, page, lambda ledger: (ledger.files, ledger.count_files), file_json(may_download))
 
 
 @router.get("/held")
 def held(request: Request, visible: Readable, page: Annotated[HeldPage, Query()]) -> Answer:
     """Held records, also the settled and discarded ones, the last held first."""
-    return _page(request, visible, page, lambda ledger: (ledger.held, ledger.count_held))
+    return _page(request, visible, page, lambda ledger: (ledger.held, ledger.count_held), HeldRow.with_figures)
 
 
 @router.get("/held/{held_id}")
@@ -50,10 +75,8 @@ def held_record(request: Request, visible: Readable, held_id: Annotated[int, Pat
     """A held record with its payload and its history."""
     with book_of(request).open() as ledger:
         record = ledger.get_held(held_id) if ledger else None
-    if record is None:
+    if record is None or (record.integration, record.instance) not in visible.pairs:
         raise HTTPException(404, f"There is no held record {held_id}.")
-    if (record.integration, record.instance) not in visible.pairs:
-        raise HTTPException(403, f"You may not read runs of {record.integration} ({record.instance}) in Airflow.")
     return record.as_json()
 
 
@@ -61,9 +84,7 @@ def held_record(request: Request, visible: Readable, held_id: Annotated[int, Pat
 def trace(request: Request, visible: Readable, key: Annotated[str, Path(max_length=1_000)]) -> Answer:
     """Everything known by a key that people have at hand."""
     with book_of(request).open() as ledger:
-        story = ledger.trace(key.replace("\x00", "")) if ledger else {"records": [], "files": []}
-    for part in ("records", "files"):
-        story[part] = [each for each in story[part] if (each["integration"], each["instance"]) in visible.pairs]
+        story = tell(ledger, key.replace("\x00", ""), visible.pairs) if ledger else {"records": [], "files": []}
     if not story["records"] and not story["files"]:
         raise HTTPException(
             404, f"Nothing is known of {key!r}: give a source key, an invoice number, a file name or a held id."
@@ -71,15 +92,17 @@ def trace(request: Request, visible: Readable, key: Annotated[str, Path(max_leng
     return story
 
 
-_List = Callable[[Filters, int | None, int], Sequence[LedgerRow]]
-_Count = Callable[[Filters], int]
-
-
-def _page(request: Request, visible: Visible, page: Page, of: Callable[[Ledger], tuple[_List, _Count]]) -> Answer:
+def _page(
+    request: Request,
+    visible: Visible,
+    page: Page,
+    of: Callable[[Ledger], tuple[Callable[[Filters, int | None, int], Sequence[Row]], Callable[[Filters], int]]],
+    as_json: Callable[[Row], dict[str, Any]],
+) -> Answer:
     # Where the user sees everything there is, nothing is narrowed, and the database may walk one index.
     narrow = page.filters(None if visible.everything else visible.pairs)
     with book_of(request).open() as ledger:
         if ledger is None:
             return {"items": [], "total": 0}
         listed, counted = of(ledger)
-        return {"items": [row.as_json() for row in listed(narrow, page.limit, page.offset)], "total": counted(narrow)}
+        return {"items": [as_json(row) for row in listed(narrow, page.limit, page.offset)], "total": counted(narrow)}

@@ -6,18 +6,20 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from tieout.config import include_folder
-from tieout.console.access import Pair
-from tieout.errors import TieoutError
+from tieout.console.instances import Pair, facts_of
 from tieout.ledger import LastRun, Ledger, OpenHeld, Sent, Tally, totals_text
 from tieout.ledger.columns import iso_z
 from tieout.ledger.database import utc_now
 from tieout.replays import dag_id_of
-from tieout.yaml_file import load_yaml
 
+if TYPE_CHECKING:
+    from tieout.console.dags import DagState
+
+NO_DAGS: Mapping[str, DagState] = MappingProxyType({})
 DAYS = 30
 """Days in the row's course, today included."""
 
@@ -64,16 +66,24 @@ class _Course:
         ]
 
 
-def overview_rows(ledger: Ledger, visible: frozenset[Pair], now: datetime | None = None) -> list[dict[str, Any]]:
+def overview_rows(
+    ledger: Ledger | None,
+    visible: frozenset[Pair],
+    dags: Mapping[str, DagState] = NO_DAGS,
+    now: datetime | None = None,
+) -> list[dict[str, Any]]:
     """The overview's rows, in order of integration and instance.
 
     Args:
-        ledger: The book of record.
-        visible: The instances to tell of.
+        ledger: The book of record; None where nothing has run yet.
+        visible: The instances to tell of, also those that never ran.
+        dags: What Airflow knows of their DAGs.
         now: The moment that is today; by default the clock's.
     """
     at = now or utc_now()
-    courses = {pair: _Course(_zone(*pair)) for pair in sorted(visible)}
+    courses = {pair: _Course(facts_of(*pair).timezone) for pair in sorted(visible)}
+    if ledger is None:
+        return [_row(pair, course, at, dags, {}, {}) for pair, course in courses.items()]
     # Two days more than any zone needs: days are counted in the instance's own.
     since = at - timedelta(days=max(DAYS, at.day) + 2)
     for sent in ledger.sent_since(since):
@@ -83,31 +93,29 @@ def overview_rows(ledger: Ledger, visible: frozenset[Pair], now: datetime | None
         if course := courses.get(pair):
             course.held[course.day(first_seen)] += 1
     last, still_held = ledger.last_runs(), ledger.open_held_by_instance()
-    return [_row(pair, course, at, last, still_held) for pair, course in courses.items()]
+    return [_row(pair, course, at, dags, last, still_held) for pair, course in courses.items()]
 
 
 def _row(
-    pair: Pair, course: _Course, now: datetime, last: Mapping[Pair, LastRun], still_held: Mapping[Pair, OpenHeld]
+    pair: Pair,
+    course: _Course,
+    now: datetime,
+    dags: Mapping[str, DagState],
+    last: Mapping[Pair, LastRun],
+    still_held: Mapping[Pair, OpenHeld],
 ) -> dict[str, Any]:
-    today, run, held = course.day(now), last.get(pair), still_held.get(pair)
+    today, run, held, dag = course.day(now), last.get(pair), still_held.get(pair), dags.get(dag_id_of(*pair))
     return {
         "integration": pair[0],
         "instance": pair[1],
         "dag_id": dag_id_of(*pair),
         "timezone": course.zone.key,
         "last_run": run.as_json() if run else None,
+        "next_run": iso_z(dag.next_run) if dag else None,
+        "paused": dag.paused if dag else None,
         "today": course.sums(today),
         "month": course.sums(today.replace(day=1)),
         "held": held.number if held else 0,
         "oldest_held": {"id": held.oldest_id, "first_seen": iso_z(held.oldest_since)} if held else None,
         "days": course.days(today),
     }
-
-
-def _zone(integration: str, instance: str) -> ZoneInfo:
-    """The instance's time zone; UTC where its file is gone, unreadable or names none."""
-    path = include_folder() / "integrations" / integration / f"{instance}.yaml"
-    try:
-        return ZoneInfo(str(load_yaml(path).content.get("timezone", "UTC")))
-    except (TieoutError, OSError, ValueError, KeyError, AttributeError):
-        return ZoneInfo("UTC")

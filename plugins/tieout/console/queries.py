@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from tieout.cli.parser import moment
-from tieout.console.access import Pair
+from tieout.console.instances import Pair
 from tieout.ledger import Filters
 
 LARGEST_PAGE = 500
@@ -61,6 +61,8 @@ class Narrowing(BaseModel):
             since=self.since,
             status=getattr(self, "status", None),
             search=getattr(self, "q", "").strip() or None,
+            mode=getattr(self, "mode", None),
+            ties_out=getattr(self, "ties_out", None),
             within=within,
         )
 
@@ -73,9 +75,11 @@ class Page(Narrowing):
 
 
 class RunsPage(Page):
-    """Of the runs."""
+    """Of the runs; one that has no verdict yet does not tie out."""
 
     status: Literal["running", "extracted", "prepared", "delivered", "success", "dry_run", "failed"] | None = None
+    mode: Name | None = None
+    ties_out: bool | None = None
 
 
 class FilesPage(Page):
@@ -99,8 +103,9 @@ class HeldPage(Page):
 
 
 class ReplayRequest(Narrowing):
-    """Which held records to send again: these ids, or all that the filters leave."""
+    """Which held records to send again: these ids, or all that the filters leave, `q` as in the list among them."""
 
+    q: Search = ""
     ids: list[HeldId] = Field(default_factory=list, max_length=LARGEST_CHOICE)
     all: StrictBool = False
     preview: StrictBool = False

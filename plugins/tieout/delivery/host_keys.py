@@ -59,6 +59,10 @@ class PinnedHostKeys:
             return True
         return False
 
+    def not_used(self, offered: asyncssh.SSHKey) -> tuple[str, ...]:
+        """Fingerprints of the pinned keys that the server did not offer: announced ones, or those of the past."""
+        return tuple(fingerprint(blob) for blob in self._blobs if blob != offered.public_data)
+
     def mismatch(self, offered: asyncssh.SSHKey | None) -> HostKeyMismatch:
         """The error that says which key was offered, which are pinned, and how to pin."""
         shown = fingerprint(offered.public_data) if offered else "a key of a type that is not supported"

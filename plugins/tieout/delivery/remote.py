@@ -111,6 +111,11 @@ class Remote:
         self._commands = asyncio.Semaphore(2)
         self._closing: set[asyncio.Task[None]] = set()
 
+    @property
+    def host_key(self) -> asyncssh.SSHKey | None:
+        """The key that the server has proved to be its own."""
+        return self._connection.get_server_host_key()
+
     @classmethod
     async def start(
         cls, target: SftpTarget, connection: asyncssh.SSHClientConnection, known: Capabilities | None

@@ -18,6 +18,7 @@ from tieout.delivery.batch import Batch
 from tieout.delivery.collecting import Downloaded, RemoteFile, download, list_folder
 from tieout.delivery.connect import connect
 from tieout.delivery.failures import LOST, describe, lost, translate
+from tieout.delivery.host_keys import PinnedHostKeys, fingerprint
 from tieout.delivery.lookup import look_up
 from tieout.delivery.model import Capabilities, DeliveryOptions, FolderCheck, Journal, OutgoingFile, Receipt
 from tieout.delivery.moving import Move, Moved
@@ -154,6 +155,13 @@ class SftpSession:
     def probe(self) -> Capabilities:
         """What the server can do."""
         return self._connected().able
+
+    def host_keys(self) -> tuple[str, tuple[str, ...]]:
+        """Fingerprints of the server's host key, and of the others that are pinned."""
+        offered = self._connected().host_key
+        if offered is None:
+            return "", ()
+        return fingerprint(offered.public_data), PinnedHostKeys(self.target).not_used(offered)
 
     def check_folder(self, path: str) -> FolderCheck:
         """Whether files can be put into a folder; a temporary file is made and removed.

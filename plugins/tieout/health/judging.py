@@ -1,18 +1,18 @@
-"""Clocks and secrets: how far apart, how old."""
+"""Clocks and sessions: how far apart, how long."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, timedelta
-from typing import Any
+from datetime import timedelta
 
-from tieout.health.model import CLOCK, SECRET, Check, Status
+from tieout.health.model import CLOCK, SESSION, Check, Status
 
 # SAP keeps change dates, not times, and runs read with a lookback: a few minutes do no harm, but somebody should know.
 SKEW_WARNING = timedelta(seconds=60)
 SKEW_FAILURE = timedelta(minutes=5)
-ROTATE_AFTER_DAYS = 365
-ROTATION_NOTICE = timedelta(days=14)
+# A run's longest pause between two requests is that for checks and expectations, some minutes for the largest batches.
+SHORT_IDLE_TIME = timedelta(minutes=10)
+# A token is renewed half a minute before its end; below this most requests would need one of their own.
+SHORT_TOKEN = timedelta(minutes=2)
 
 
 def check_skew(skew: timedelta) -> Check:
@@ -25,28 +25,31 @@ def check_skew(skew: timedelta) -> Check:
     return Check(CLOCK, status, f"Its clock is {abs(seconds)} s {side} ours; synchronise both with a time server.")
 
 
-def check_secret(extra: Mapping[str, Any], today: date) -> Check:
-    """Judge a secret's age, where the connection says when it was last changed.
+def check_idle_time(allowed: timedelta | None) -> Check:
+    """Judge how long a server lets a session be idle; a run logs in again where its session has ended.
 
     Args:
-        extra: The connection's extras: `rotated_on` (ISO date), `rotate_after_days` (by default a year).
-        today: The day to judge by.
+        allowed: What the server said at the log-in; None where it did not.
     """
-    noted = extra.get("rotated_on")
-    if not noted:
-        return Check(SECRET, Status.UNKNOWN)
-    try:
-        rotated = date.fromisoformat(str(noted))
-        due = rotated + timedelta(days=int(extra.get("rotate_after_days") or ROTATE_AFTER_DAYS))
-    except (ValueError, OverflowError):
-        return Check(
-            SECRET,
-            Status.FAILED,
-            "The extras rotated_on and rotate_after_days must be an ISO date and a number of days.",
-        )
-    age = f"The secret is {(today - rotated).days} days old"
-    if today >= due:
-        return Check(SECRET, Status.FAILED, f"{age}; its rotation was due on {due}.")
-    if today >= due - ROTATION_NOTICE:
-        return Check(SECRET, Status.WARNING, f"{age}; its rotation is due on {due}.")
-    return Check(SECRET, Status.OK, f"{age}; its rotation is due on {due}.")
+    if allowed is None:
+        return Check(SESSION, Status.UNKNOWN)
+    minutes = f"A session ends after {allowed.total_seconds() / 60:g} minutes without a request"
+    if allowed < SHORT_IDLE_TIME:
+        often = "runs log in anew after every pause, which costs seconds each. Have SessionTimeout raised."
+        return Check(SESSION, Status.WARNING, f"{minutes}: {often}")
+    return Check(SESSION, Status.OK, f"{minutes}; a run whose session has ended logs in again.")
+
+
+def check_token_life(life: timedelta | None) -> Check:
+    """Judge how long an access token lasts; it is renewed before its end.
+
+    Args:
+        life: What the service said; None where only a refusal will tell.
+    """
+    if life is None:
+        return Check(SESSION, Status.OK, "The service does not say how long a token lasts; it is renewed when refused.")
+    seconds = f"A token lasts {life.total_seconds():g} seconds"
+    if life < SHORT_TOKEN:
+        often = "most requests need one of their own, which is slow and may be limited. Ask the service."
+        return Check(SESSION, Status.WARNING, f"{seconds}: {often}")
+    return Check(SESSION, Status.OK, f"{seconds} and is renewed before its end.")

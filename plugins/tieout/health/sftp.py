@@ -17,7 +17,18 @@ from tieout.errors import (
     ReceiverUnavailable,
 )
 from tieout.health.judging import check_skew
-from tieout.health.model import AUTHENTICATED, CLOCK, HOST_KEY, REACHABLE, WRITABLE, Check, Status, unknown
+from tieout.health.model import (
+    AUTHENTICATED,
+    CLOCK,
+    HOST_KEY,
+    HOST_KEY_ROTATION,
+    REACHABLE,
+    WRITABLE,
+    Check,
+    Status,
+    failed_by,
+    unknown,
+)
 
 if TYPE_CHECKING:
     from tieout.delivery import FolderCheck, SftpSession, SftpTarget
@@ -46,20 +57,31 @@ def check_sftp(
             found = [session.check_folder(folder) for folder in folders]
             found += _to_be_created(session, created)
             taken = [session.check_folder(folder) for folder in collected]
-    except ReceiverUnavailable as error:
-        return [Check(REACHABLE, Status.FAILED, str(error)), *unknown(AUTHENTICATED, WRITABLE, CLOCK), pinned]
+            rotation = _rotation(*session.host_keys())
     except HostKeyMismatch as error:
-        failed = Check(HOST_KEY, Status.FAILED, str(error))
-        return [Check(REACHABLE, Status.OK), failed, *unknown(AUTHENTICATED, WRITABLE, CLOCK)]
+        # Without a pinned key nothing has changed: there is only something to be set up.
+        other_key = failed_by(HOST_KEY, error) if target.host_keys else pinned
+        return [Check(REACHABLE, Status.OK), other_key, *unknown(AUTHENTICATED, WRITABLE, CLOCK)]
     except CredentialsRejected as error:
-        failed = Check(AUTHENTICATED, Status.FAILED, str(error))
-        return [Check(REACHABLE, Status.OK), failed, pinned, *unknown(WRITABLE, CLOCK)]
-    except (ReceiverRefused, ConfigurationInvalid) as error:
-        return [Check(REACHABLE, Status.FAILED, str(error)), *unknown(AUTHENTICATED, WRITABLE, CLOCK), pinned]
+        return [Check(REACHABLE, Status.OK), failed_by(AUTHENTICATED, error), pinned, *unknown(WRITABLE, CLOCK)]
+    except (ReceiverUnavailable, ReceiverRefused, ConfigurationInvalid) as error:
+        return [failed_by(REACHABLE, error), *unknown(AUTHENTICATED, WRITABLE, CLOCK), pinned]
     writable = _writable(found, taken)
     skews = [f.clock_skew_seconds for f in (*found, *taken) if f.clock_skew_seconds is not None]
     clock = check_skew(timedelta(seconds=skews[0])) if skews else Check(CLOCK, Status.UNKNOWN)
-    return [Check(REACHABLE, Status.OK), Check(AUTHENTICATED, Status.OK), pinned, writable, clock]
+    good = [Check(REACHABLE, Status.OK), Check(AUTHENTICATED, Status.OK)]
+    return [*good, pinned, writable, clock, *rotation]
+
+
+def _rotation(offered: str, others: Sequence[str]) -> list[Check]:
+    """What is known of a change of host keys that is announced, or over."""
+    if not others:
+        return []
+    sentence = (
+        f"The server uses {offered}; {', '.join(others)} is pinned besides. Once the receiver has changed for good, "
+        f"remove the key that it no longer uses."
+    )
+    return [Check(HOST_KEY_ROTATION, Status.OK, sentence)]
 
 
 def _to_be_created(session: SftpSession, folders: Sequence[str]) -> list[FolderCheck]:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tieout.errors import ConfigurationInvalid, ContractBroken, CredentialsRejected, SourceUnavailable
-from tieout.health.judging import check_skew
+from tieout.health.judging import check_idle_time, check_skew, check_token_life
 from tieout.health.model import (
     AUTHENTICATED,
     CLOCK,
     HOST_KEY,
     REACHABLE,
     READABLE,
+    SESSION,
     WRITABLE,
     Check,
     Status,
+    failed_by,
     not_applicable,
     unknown,
 )
@@ -41,6 +43,7 @@ def check_sap_b1(settings: SapB1Settings) -> list[Check]:
     try:
         client.login()
         now, server_time = datetime.now(UTC), client.server_time()
+        session = check_idle_time(client.idle_time())
     except (SourceUnavailable, ConfigurationInvalid) as error:
         return _failed_at(REACHABLE, error)
     except (CredentialsRejected, ContractBroken) as error:
@@ -48,7 +51,7 @@ def check_sap_b1(settings: SapB1Settings) -> list[Check]:
     client.logout()
     clock = check_skew(server_time - now) if server_time else Check(CLOCK, Status.UNKNOWN)
     good = [Check(REACHABLE, Status.OK), Check(AUTHENTICATED, Status.OK)]
-    return [*good, *unknown(READABLE), *not_applicable(HOST_KEY, WRITABLE), clock]
+    return [*good, *unknown(READABLE), *not_applicable(HOST_KEY, WRITABLE), clock, session]
 
 
 def check_syspro(client: SysproClient) -> list[Check]:
@@ -77,8 +80,16 @@ def check_syspro(client: SysproClient) -> list[Check]:
     if not journals:
         empty = f"Company {client.settings.company_id} has no journals. Check that company_id is the right one."
         readable = Check(READABLE, Status.WARNING, empty)
-    rest = [*not_applicable(HOST_KEY, WRITABLE), *unknown(CLOCK)]
+    rest = [*not_applicable(HOST_KEY, WRITABLE), *unknown(CLOCK), *_syspro_session(client.settings)]
     return [Check(REACHABLE, Status.OK), _whose(client.settings, profile), readable, *rest]
+
+
+def _syspro_session(settings: SysproSettings) -> list[Check]:
+    """SYSPRO tells nobody how long a session may be idle: runs ask whether it lives before they use it again."""
+    if not settings.needs_token:
+        return []
+    asked = f"one that was unused for {settings.validate_after:g} seconds is tested before it is used."
+    return [Check(SESSION, Status.UNKNOWN, f"SYSPRO does not say how long a session lives; {asked}")]
 
 
 def check_syspro_in_use(settings: SysproSettings, why: str) -> list[Check]:
@@ -115,10 +126,10 @@ def check_banqup(settings: BanqupSettings, spaces: Mapping[str, str]) -> list[Ch
             return _failed_at(AUTHENTICATED, error)
         except (ConfigurationInvalid, ContractBroken) as error:
             return _failed_at(READABLE if logged_in else REACHABLE, error)
-        skew = client.clock_skew
+        skew, session = client.clock_skew, check_token_life(client.token_life)
     clock = check_skew(skew) if skew is not None else Check(CLOCK, Status.UNKNOWN)
     good = [Check(REACHABLE, Status.OK), Check(AUTHENTICATED, Status.OK)]
-    return [*good, _spaces(found, spaces), *not_applicable(HOST_KEY, WRITABLE), clock]
+    return [*good, _spaces(found, spaces), *not_applicable(HOST_KEY, WRITABLE), clock, session]
 
 
 def _spaces(found: Sequence[Space], wanted: Mapping[str, str]) -> Check:
@@ -157,7 +168,7 @@ def _failed_at(step: str, error: Exception) -> list[Check]:
     position = steps.index(step)
     return [
         *(Check(name, Status.OK) for name in steps[:position]),
-        Check(step, Status.FAILED, str(error)),
+        failed_by(step, error),
         *unknown(*steps[position + 1 :], CLOCK),
         *not_applicable(HOST_KEY, WRITABLE),
     ]

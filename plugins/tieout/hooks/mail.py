@@ -29,7 +29,16 @@ TLS_HINT = (
 log = logging.getLogger(__name__)
 
 
-def send(conn_id: str, sender: str | None, to: Sequence[str], subject: str, text: str, html: str) -> None:
+def send(
+    conn_id: str,
+    sender: str | None,
+    to: Sequence[str],
+    subject: str,
+    text: str,
+    html: str,
+    *,
+    message_id: str | None = None,
+) -> None:
     """Send one mail, as plain text with an HTML alternative.
 
     Sent once: whether to try again after an outage is the task's retry policy's to decide. Addresses that the server
@@ -42,6 +51,7 @@ def send(conn_id: str, sender: str | None, to: Sequence[str], subject: str, text
         subject: One line.
         text: The body as plain text.
         html: The same as HTML.
+        message_id: What the Message-ID is made of, so that a mail sent twice is known as one; random by default.
 
     Raises:
         ConfigurationInvalid: There is no such connection, it does not fit the server's encryption, or sender or
@@ -53,7 +63,7 @@ def send(conn_id: str, sender: str | None, to: Sequence[str], subject: str, text
     mailer = _Mailer(conn_id)
     where = _place(conn_id)
     with _our_errors(conn_id, where), mailer.logged_in():
-        message = _message(conn_id, sender or mailer.from_email, to, subject, text, html)
+        message = _message(conn_id, sender or mailer.from_email, to, subject, text, html, message_id)
         refused = mailer.deliver(message)
     if refused:
         log.warning("%s did not take the mail for %s; the others got it.", where, ", ".join(sorted(refused)))
@@ -81,7 +91,15 @@ class _Mailer(SmtpHook):
         return self._smtp_client.send_message(message)
 
 
-def _message(conn_id: str, sender: str | None, to: Sequence[str], subject: str, text: str, html: str) -> EmailMessage:
+def _message(
+    conn_id: str,
+    sender: str | None,
+    to: Sequence[str],
+    subject: str,
+    text: str,
+    html: str,
+    message_id: str | None,
+) -> EmailMessage:
     if not sender:
         raise ConfigurationInvalid(
             f"The mail has no sender. Write one into the instance's YAML file (sender), or as from_email into the "
@@ -97,7 +115,8 @@ def _message(conn_id: str, sender: str | None, to: Sequence[str], subject: str, 
     except (ValueError, IndexError) as error:
         raise ConfigurationInvalid(f"Sender or recipient of the mail is no address: {error}. Correct it.") from None
     message["Date"] = formatdate()
-    message["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2] or "localhost")
+    domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    message["Message-ID"] = f"<tieout.{message_id}@{domain}>" if message_id else make_msgid(domain=domain)
     message["Auto-Submitted"] = "auto-generated"
     # Long lines and letters of all languages pass every server in this form.
     message.set_content(text, cte="quoted-printable")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # In a batch larger than this, more wrong records than right ones speak of a mistake that is not theirs.
 MOSTLY_WRONG = 20
+REPORT = "quality.json"
+"""Beside a batch: what was found, for lineage."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ def judge_batch(run: Run, entity: str, folder: Folder, file_name: str, records: 
     Args:
         run: The run.
         entity: Whose batch.
-        folder: Has the batch, and gets `unfit.json`.
+        folder: Has the batch, and gets `unfit.json` and `quality.json`.
         file_name: The batch, CSV with a header row.
         records: How many records are about to go.
         ledger: The result goes to its audit trail, and to the run's row when the batch is kept back.
@@ -44,6 +46,7 @@ def judge_batch(run: Run, entity: str, folder: Folder, file_name: str, records: 
 
     report = validate_file(load_suite(suite_path(run, entity)), folder / file_name)
     log.info("Quality of %s\n%s", entity, report.text())
+    write_bytes_atomically(folder / REPORT, [report.to_json().encode()])
     key = run.key(entity)
     if not run.dry_run:
         ledger.event(
@@ -82,4 +85,14 @@ def unfit(folder: Folder) -> dict[str, str]:
         return {}
     with path.open("rb") as file:
         found: dict[str, str] = json.loads(file.read())
+    return found
+
+
+def found_in(folder: Folder) -> dict[str, Any] | None:
+    """What was found in a batch (`QualityReport.to_json`); None where it was not judged."""
+    path = folder / REPORT
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        found: dict[str, Any] = json.loads(file.read())
     return found

@@ -4,6 +4,8 @@ Start at `Ledger.open(url, migrate=True)`. Knows nothing of Airflow.
 """
 
 from tieout.ledger.acknowledgements import AcknowledgementRow, AcknowledgementState
+from tieout.ledger.alerts import AlertMessage, AlertNotice, AlertRow, MessageDraft
+from tieout.ledger.health import ConnectionState
 from tieout.ledger.leases import Lease
 from tieout.ledger.ledger import Ledger
 from tieout.ledger.numbers import NumberRow
@@ -39,6 +41,10 @@ from tieout.ledger.tally import Tally, Totals, decimal_text, totals_text
 __all__ = [
     "AcknowledgementRow",
     "AcknowledgementState",
+    "AlertMessage",
+    "AlertNotice",
+    "AlertRow",
+    "ConnectionState",
     "DeliveredFile",
     "EntityOutcome",
     "EventRow",
@@ -54,6 +60,7 @@ __all__ = [
     "LastRun",
     "Lease",
     "Ledger",
+    "MessageDraft",
     "NumberRow",
     "OpenHeld",
     "Places",

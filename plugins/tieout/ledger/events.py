@@ -67,6 +67,11 @@ class EventStore(Database):
         with self._reading() as connection:
             return find_events(connection, *by_key(events, key))
 
+    def run_events(self, key: RunKey, what: str) -> list[EventRow]:
+        """The events of one kind that are about a run as a whole, and about no record or file of it, oldest first."""
+        with self._reading() as connection:
+            return find_events(connection, *by_key(events, key), events.c.what == what, events.c.source_key.is_(None))
+
 
 def add_event(
     connection: Connection,

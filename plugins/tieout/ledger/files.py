@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, Select, func, insert, literal_column, or_, select, union, update
 from sqlalchemy.exc import IntegrityError
 
 from tieout.errors import Superseded
@@ -19,7 +19,7 @@ from tieout.ledger.acknowledgements import acknowledgement_states
 from tieout.ledger.columns import plain_json
 from tieout.ledger.database import KEYS_PER_QUERY, ROWS_PER_INSERT, Database, chunks, update_rows, utc_now
 from tieout.ledger.events import add_events, add_file_events, event_values
-from tieout.ledger.filters import begins_with, by_key, by_scope, narrowed
+from tieout.ledger.filters import FEW, by_key, by_scope, called, narrowed, page
 from tieout.ledger.leases import require_token
 from tieout.ledger.models import file_records, files, records
 from tieout.ledger.rows import FileDraft, FileRecord, FileRow, Filters, RunKey, Scope
@@ -206,16 +206,16 @@ class FileStore(Database):
 
     def files(self, filters: Filters, limit: int | None = None, offset: int = 0) -> list[FileRow]:
         """Files, the last prepared first."""
-        # The same order, but only with the time first may the database begin at `since`.
-        order = (files.c.created_at.desc(), files.c.id.desc()) if filters.since else (files.c.id.desc(),)
-        return self._file_rows(
-            self._narrowed_files(select(files), filters).order_by(*order).limit(limit).offset(offset)
-        )
+        with self._reading() as connection:
+            query = self._narrowed_files(connection, select(files), filters)
+            ordered = query.order_by(files.c.id.desc())
+            found = [FileRow(**row) for row in page(connection, ordered, files, limit, offset)]
+            return _with_acknowledgements(connection, found)
 
     def count_files(self, filters: Filters) -> int:
         """How many files there are."""
         with self._reading() as connection:
-            query = self._narrowed_files(select(func.count()).select_from(files), filters)
+            query = self._narrowed_files(connection, select(func.count()).select_from(files), filters)
             return connection.execute(query).scalar_one()
 
     def delivered_digests(self, scope: Scope, remote_path: str) -> set[str]:
@@ -226,17 +226,12 @@ class FileStore(Database):
         with self._reading() as connection:
             return set(connection.execute(query).scalars())
 
-    def _narrowed_files(self, query: Select[Any], filters: Filters) -> Select[Any]:
+    def _narrowed_files(self, connection: Connection, query: Select[Any], filters: Filters) -> Select[Any]:
         narrow = _narrow(query, filters)
         if not filters.search:
             return narrow
-        named = (
-            begins_with(column, filters.search, postgres=self._is_postgres)
-            for column in (files.c.file_name, files.c.remote_path)
-        )
-        with_key = select(file_records.c.file_id).where(file_records.c.source_key == filters.search)
-        labelled = select(records.c.file_id).where(records.c.label == filters.search)
-        return narrow.where(or_(*named, files.c.id.in_(with_key), files.c.id.in_(labelled)))
+        named = called(connection, files, ("file_name", "remote_path"), filters.search, postgres=self._is_postgres)
+        return narrow.where(or_(named, files.c.id.in_(_with_record(connection, filters.search))))
 
     def _begin_file(self, key: RunKey, draft: FileDraft) -> int:
         """Enter a file whose records follow; nobody sees it yet."""
@@ -263,8 +258,22 @@ class FileStore(Database):
     def _file_rows(self, query: Select[Any]) -> list[FileRow]:
         with self._reading() as connection:
             rows = [FileRow(**row._mapping) for row in connection.execute(query)]
-            answers = acknowledgement_states(connection, [row.id for row in rows])
-        return [replace(row, acknowledgement=answers[row.id]) if row.id in answers else row for row in rows]
+            return _with_acknowledgements(connection, rows)
+
+
+def _with_acknowledgements(connection: Connection, rows: list[FileRow]) -> list[FileRow]:
+    answers = acknowledgement_states(connection, [row.id for row in rows if row.state == "delivered"])
+    return [replace(row, acknowledgement=answers[row.id]) if row.id in answers else row for row in rows]
+
+
+def _with_record(connection: Connection, name: str) -> list[int] | Select[Any]:
+    """The files that have a record of this source key or label: a list, or a query where they are many."""
+    found = union(
+        select(file_records.c.file_id).where(file_records.c.source_key == name),
+        select(records.c.file_id).where(records.c.label == name, records.c.file_id.is_not(None)),
+    ).subquery()
+    ids = list(connection.execute(select(found.c.file_id).limit(FEW + 1)).scalars())
+    return ids if len(ids) <= FEW else select(found.c.file_id)
 
 
 def mark_delivered(
@@ -418,4 +427,5 @@ def begun_again(file_name: str) -> Superseded:
 
 def _narrow(query: Select[Any], filters: Filters) -> Select[Any]:
     visible = query.where(files.c.state != "preparing") if filters.status is None else query
-    return narrowed(visible, files, filters, since=files.c.created_at, status=files.c.state)
+    walked = () if filters.instance else ("integration",)
+    return narrowed(visible, files, filters, since=files.c.created_at, status=files.c.state, walked=walked)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, func, or_, select, tuple_
 
 from tieout.ledger.database import KEYS_PER_QUERY, chunks
 from tieout.ledger.rows import Filters, RunKey, Scope
+
+FEW = 1_000
+"""Rows that are quickly named one by one."""
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -45,7 +48,13 @@ def by_keys(table: Table, keys: Iterable[RunKey]) -> Iterator[tuple[ColumnElemen
 
 
 def narrowed(
-    query: Select[Any], table: Table, filters: Filters, *, since: ColumnElement[Any], status: ColumnElement[str]
+    query: Select[Any],
+    table: Table,
+    filters: Filters,
+    *,
+    since: ColumnElement[Any],
+    status: ColumnElement[str],
+    walked: Collection[str] = (),
 ) -> Select[Any]:
     """Narrow a list by what the filters name.
 
@@ -55,11 +64,13 @@ def narrowed(
         filters: What to narrow by.
         since: The column that `filters.since` is about.
         status: The column that `filters.status` is about.
+        walked: What no index is to be chosen by: an index in the list's order then tells of each row whether it is
+            one, and nothing is sorted.
     """
     for name in ("integration", "instance", "entity", "run_id"):
         value = getattr(filters, name)
         if value is not None:
-            query = query.where(table.c[name] == value)
+            query = query.where((table.c[name].concat("") if name in walked else table.c[name]) == value)
     if filters.within is not None:
         query = query.where(tuple_(table.c.integration, table.c.instance).in_(sorted(filters.within)))
     if filters.since is not None:
@@ -69,8 +80,57 @@ def narrowed(
     return query
 
 
-def begins_with(column: ColumnElement[str], text: str, *, postgres: bool) -> ColumnElement[bool]:
-    """Values that begin with a text, letter case included, in words that let the database use the column's index.
+def page(
+    connection: Connection, query: Select[Any], table: Table, limit: int | None, offset: int
+) -> Iterator[RowMapping]:
+    """The rows of one page of a list, in its order.
+
+    First only their ids, which an index alone tells, however far back the page is; then the rows themselves.
+
+    Args:
+        connection: The caller's transaction.
+        query: The whole list, in its order.
+        table: The table whose `id` is the rows' own.
+        limit: The page's size; None takes all there is from the offset on.
+        offset: How many rows to pass over.
+    """
+    if limit is None:
+        yield from connection.execute(query.offset(offset or None)).mappings()
+        return
+    ids = connection.execute(query.with_only_columns(table.c.id).limit(limit).offset(offset)).scalars().all()
+    columns = list(query.selected_columns)
+    for some in chunks(ids, KEYS_PER_QUERY):
+        rows = connection.execute(select(*columns).where(table.c.id.in_(some))).mappings()
+        by_id = {row["id"]: row for row in rows}
+        yield from (by_id[row_id] for row_id in some)
+
+
+def called(
+    connection: Connection, table: Table, names: Sequence[str], text: str, *, postgres: bool
+) -> ColumnElement[bool]:
+    """Rows of which one of these columns begins with a text, letter case included.
+
+    Few are looked up here and named by their ids. Of many, which the databases would collect and sort, a list is read
+    faster in its own order: then the condition is one that no index fits.
+
+    Args:
+        connection: The caller's transaction.
+        table: The table.
+        names: The columns; each has an index of its own.
+        text: What people typed.
+        postgres: Whether the database is PostgreSQL.
+    """
+    found: set[int] = set()
+    for name in names:
+        beginning = _begins_with(table.c[name], text, postgres=postgres)
+        found.update(connection.execute(select(table.c.id).where(beginning).limit(FEW + 1)).scalars())
+        if len(found) > FEW:
+            return or_(*(func.substr(table.c[column], 1, len(text)) == text for column in names))
+    return table.c.id.in_(sorted(found))
+
+
+def _begins_with(column: ColumnElement[str], text: str, *, postgres: bool) -> ColumnElement[bool]:
+    """Values that begin with a text, in words that let the database use the column's index.
 
     SQLite's LIKE takes `a` for `A` and therefore no index; a range over its binary order does. PostgreSQL's order
     follows a language, in which a range is no prefix; its LIKE is exact.

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, select, update
 
 from tieout.ledger.database import KEYS_PER_QUERY, Database, chunks, utc_now
 from tieout.ledger.events import add_event, add_events, event_values, find_events
-from tieout.ledger.filters import begins_with, by_scope, narrowed
+from tieout.ledger.filters import by_scope, called, narrowed, page
 from tieout.ledger.models import events, file_records, held, postings
 from tieout.ledger.packed import any_packed, packed_among
-from tieout.ledger.rows import Filters, HeldDetail, HeldDraft, HeldRow, RunKey, Scope
+from tieout.ledger.rows import EventRow, Filters, HeldDetail, HeldDraft, HeldRow, RunKey, Scope
 
 _HELD_PER_STATEMENT = 500  # each brings its whole payload
 _PAYLOADS_PER_QUERY = 200
@@ -78,14 +78,14 @@ class HeldStore(Database):
 
     def held(self, filters: Filters, limit: int | None = None, offset: int = 0) -> list[HeldRow]:
         """Held records without their payloads, the last held first."""
-        query = self._narrowed_held(select(*_LISTED), filters).order_by(held.c.id.desc()).limit(limit).offset(offset)
         with self._reading() as connection:
-            return [HeldRow(**row._mapping) for row in connection.execute(query)]
+            query = self._narrowed_held(connection, select(*_LISTED), filters).order_by(held.c.id.desc())
+            return [HeldRow(**row) for row in page(connection, query, held, limit, offset)]
 
     def count_held(self, filters: Filters) -> int:
         """How many held records there are."""
         with self._reading() as connection:
-            query = self._narrowed_held(select(func.count()).select_from(held), filters)
+            query = self._narrowed_held(connection, select(func.count()).select_from(held), filters)
             return connection.execute(query).scalar_one()
 
     def get_held(self, held_id: int) -> HeldDetail | None:
@@ -135,15 +135,13 @@ class HeldStore(Database):
                 found.update((key, digest) for key, digest in connection.execute(chosen))
         return found
 
-    def _narrowed_held(self, query: Select[Any], filters: Filters) -> Select[Any]:
+    def _narrowed_held(self, connection: Connection, query: Select[Any], filters: Filters) -> Select[Any]:
         narrow = _narrow(query, filters)
         if not filters.search:
             return narrow
-        called = (
-            begins_with(column, filters.search, postgres=self._is_postgres)
-            for column in (held.c.source_key, held.c.label)
+        return narrow.where(
+            called(connection, held, ("source_key", "label"), filters.search, postgres=self._is_postgres)
         )
-        return narrow.where(or_(*called))
 
     def _hold(self, connection: Connection, key: RunKey, drafts: Iterable[HeldDraft]) -> None:
         """Open a row per record that has none open, and bring the open ones up to date."""
@@ -212,9 +210,11 @@ def settle_posted(connection: Connection, key: RunKey, keys: Iterable[str]) -> N
 def find_held(connection: Connection, condition: ColumnElement[bool]) -> list[HeldDetail]:
     """Held rows with payload and history, oldest first."""
     rows = connection.execute(select(held).where(condition).order_by(held.c.id)).all()
-    return [
-        HeldDetail(**row._mapping, history=tuple(find_events(connection, events.c.held_id == row.id))) for row in rows
-    ]
+    history: dict[int, list[EventRow]] = {row.id: [] for row in rows}
+    for ids in chunks(history, KEYS_PER_QUERY):
+        for event in find_events(connection, events.c.held_id.in_(ids)):
+            history[event.held_id or 0].append(event)
+    return [HeldDetail(**row._mapping, history=tuple(history[row.id])) for row in rows]
 
 
 def _find_held(connection: Connection, held_id: int) -> HeldDetail | None:
@@ -281,4 +281,5 @@ def _held_event(key: RunKey, source_key: str, row: _Reason, now: datetime) -> di
 
 
 def _narrow(query: Select[Any], filters: Filters) -> Select[Any]:
-    return narrowed(query, held, filters, since=held.c.last_seen, status=held.c.status)
+    walked = ("integration", "instance", "entity")
+    return narrowed(query, held, filters, since=held.c.last_seen, status=held.c.status, walked=walked)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from tieout.ledger.acknowledgements import AcknowledgementStore
+from tieout.ledger.alerts import AlertStore
+from tieout.ledger.approvals import ApprovalStore
 from tieout.ledger.codes import CodeStore
 from tieout.ledger.commit import CommitStore
 from tieout.ledger.events import EventStore
+from tieout.ledger.health import HealthStore
 from tieout.ledger.idle import IdleStore
 from tieout.ledger.inbound import InboundStore
 from tieout.ledger.leases import LeaseStore
@@ -33,9 +36,12 @@ class Ledger(
     NumberStore,
     AcknowledgementStore,
     ReceiverStore,
+    AlertStore,
     SessionStore,
     CapabilityStore,
+    HealthStore,
     EventStore,
+    ApprovalStore,
     TraceStore,
     SummaryStore,
     OverviewStore,

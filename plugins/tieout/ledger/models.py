@@ -1,7 +1,9 @@
 """The ledger's tables. `migrations/versions` builds them; a test holds that both say the same.
 
-Every list shown to people is filtered by integration, instance and entity and read newest first, hence the
-indexes that end in `id`. Identifiers are never used again (AUTOINCREMENT): the audit trail refers to them.
+Every list shown to people is filtered and read newest first, a page at a time. The indexes of the lists have time and
+`id` behind what they find by, and then all that a list may be filtered by: which rows are on a page, and how many there
+are in all, an index alone tells (`filters.page`). Identifiers are never used again (AUTOINCREMENT): the audit trail
+refers to them.
 """
 
 from __future__ import annotations
@@ -58,6 +60,11 @@ def _words(name: str) -> Column[str]:
     return Column(name, Words, nullable=False, server_default=text("''"))
 
 
+def _prefix_index(name: str, column: str) -> Index:
+    """An index that also finds what begins with a text, in whatever language a PostgreSQL database sorts."""
+    return Index(name, column, postgresql_ops={column: "text_pattern_ops"})
+
+
 def _index_where(name: str, *columns: str, where: str) -> Index:
     """An index of the few rows that a condition names."""
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
@@ -75,6 +82,10 @@ scopes = Table(
     Column("watermark_at", UtcDateTime),
     UniqueConstraint("integration", "instance", "entity"),
 )
+
+_SCOPE = ("integration", "instance", "entity")
+_NEWEST = ("started_at", "id")
+_VERDICT = ("mode", "ties_out")
 
 runs = Table(
     "runs",
@@ -110,10 +121,12 @@ runs = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     UniqueConstraint("integration", "instance", "entity", "run_id"),
-    Index("ix_runs_scope_started", "integration", "instance", "entity", "started_at", "id"),
-    Index("ix_runs_started", "started_at", "id"),
-    Index("ix_runs_run_id", "run_id"),
-    Index("ix_runs_status", "status", "started_at", "id"),
+    Index("ix_runs_page", *_NEWEST, "status", *_SCOPE, *_VERDICT),
+    Index("ix_runs_instance", *_SCOPE[:2], *_NEWEST, "entity", "status", *_VERDICT),
+    Index("ix_runs_scope", *_SCOPE, *_NEWEST, "status", *_VERDICT),
+    Index("ix_runs_status", "status", *_NEWEST, *_SCOPE, *_VERDICT),
+    _index_where("ix_runs_sent", "started_at", where="delivered > 0 OR posted > 0"),
+    Index("ix_runs_run_id", "run_id", *_SCOPE[:2]),
     sqlite_autoincrement=True,
 )
 
@@ -141,12 +154,13 @@ files = Table(
     # Only of files that were collected from a source (kind 'inbound').
     Column("source_mtime", BigInteger),  # seconds since 1970, by the source's clock
     Column("archive_path", Text),
-    Index("ix_files_scope", "integration", "instance", "entity", "id"),
-    Index("ix_files_run", "run_id", "entity", "id"),
-    Index("ix_files_state", "state", "id"),
-    Index("ix_files_created", "created_at", "id"),
-    Index("ix_files_remote_path", "remote_path"),
-    Index("ix_files_file_name", "file_name"),
+    Index("ix_files_page", "id", "state", *_SCOPE, "created_at"),
+    Index("ix_files_instance", *_SCOPE[:2], "id", "state", "entity", "created_at"),
+    Index("ix_files_scope", *_SCOPE, "id", "state", "created_at"),
+    Index("ix_files_state", "state", "id", *_SCOPE, "created_at"),
+    Index("ix_files_run", "run_id", *_SCOPE, "id"),
+    _prefix_index("ix_files_remote_path", "remote_path"),
+    _prefix_index("ix_files_file_name", "file_name"),
     Index(
         "ix_files_unsettled",
         "integration",
@@ -247,10 +261,12 @@ held = Table(
         sqlite_where=text("status = 'held'"),
         postgresql_where=text("status = 'held'"),
     ),
-    Index("ix_held_scope", "integration", "instance", "entity", "id"),
+    # `status` and the like lie behind the payload in a row, which may be long.
+    Index("ix_held_page", "id", "status", *_SCOPE, "run_id", "last_seen"),
+    Index("ix_held_scope", *_SCOPE, "id"),
     Index("ix_held_status", "status", "id"),
-    Index("ix_held_source_key", "source_key"),
-    Index("ix_held_label", "label"),
+    _prefix_index("ix_held_source_key", "source_key"),
+    _prefix_index("ix_held_label", "label"),
     sqlite_autoincrement=True,
 )
 
@@ -421,6 +437,78 @@ receivers = Table(
     Column("alerted_at", UtcDateTime),
     Column("up_since", UtcDateTime),
     Column("recovered_alerted_at", UtcDateTime),
+)
+
+# What people are to be told of: one row per occasion, open until it is over. At most one is open per subject.
+alerts = Table(
+    "alerts",
+    metadata,
+    _identity(),
+    Column("kind", Text, nullable=False),
+    Column("integration", Text, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    _count("occurrences"),
+    Column("content", JSON, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    Column("told_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Index(
+        "ix_alerts_open",
+        "kind",
+        "integration",
+        "instance",
+        "subject",
+        unique=True,
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+    Index("ix_alerts_run", "integration", "instance", "run_id"),
+    sqlite_autoincrement=True,
+)
+
+# One thing to be told, not yet to whom.
+alert_notices = Table(
+    "alert_notices",
+    metadata,
+    _identity(),
+    Column("key", Text, nullable=False),
+    Column("alert_id", Identity64, ForeignKey("alerts.id")),
+    Column("about", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("integration", Text, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("routed_at", UtcDateTime),
+    UniqueConstraint("key"),
+    Index("ix_alert_notices_alert", "alert_id"),
+    _index_where("ix_alert_notices_unrouted", "id", where="routed_at IS NULL"),
+    sqlite_autoincrement=True,
+)
+
+# One notice on its way to one mail server or webhook.
+alert_messages = Table(
+    "alert_messages",
+    metadata,
+    _identity(),
+    Column("notice_id", Identity64, ForeignKey("alert_notices.id"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("target", JSON, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    _count("attempts"),
+    Column("claimed_until", UtcDateTime),
+    _words("last_error"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    UniqueConstraint("notice_id", "channel"),
+    _index_where("ix_alert_messages_open", "due_at", "id", where="state IN ('waiting', 'sending')"),
+    sqlite_autoincrement=True,
 )
 
 # The audit trail. Nothing in the library changes or removes a row of it.

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, func, literal_column, or_, select, tuple_
+from sqlalchemy import Connection, Row, Select, func, literal_column, select, text
 
 from tieout.ledger.columns import iso_z
 from tieout.ledger.database import Database
@@ -19,7 +19,8 @@ Pair = tuple[str, str]
 """Integration and instance."""
 
 _ROWS_AT_A_TIME = 1_000
-# Written out, not as a parameter: only so do the databases see that the partial index fits.
+# Written out, not as parameters: only so do the databases see that the partial indexes fit.
+_SENT_SOMETHING = text("(delivered > 0 OR posted > 0)")
 _IS_OPEN = held.c.status == literal_column("'held'")
 
 
@@ -72,25 +73,26 @@ class OverviewStore(Database):
 
     def known_instances(self) -> list[Pair]:
         """Every integration and instance that ever began a run, in order."""
-        pair = tuple_(runs.c.integration, runs.c.instance)
-        query = select(runs.c.integration, runs.c.instance).order_by(runs.c.integration, runs.c.instance).limit(1)
+        first_integration = select(func.min(runs.c.integration))
+        first_instance = select(func.min(runs.c.instance))
         found: list[Pair] = []
         with self._reading() as connection:
-            # From each pair to the next by the index: the instances are few, their runs are many.
-            row = connection.execute(query).first()
-            while row is not None:
-                found.append((row.integration, row.instance))
-                row = connection.execute(query.where(pair > tuple_(*found[-1]))).first()
+            # From each name to the next by the index: the instances are few, their runs are many.
+            integration = connection.execute(first_integration).scalar_one()
+            while integration is not None:
+                of_this = first_instance.where(runs.c.integration == integration)
+                instance = connection.execute(of_this).scalar_one()
+                while instance is not None:
+                    found.append((integration, instance))
+                    instance = connection.execute(of_this.where(runs.c.instance > instance)).scalar_one()
+                integration = connection.execute(first_integration.where(runs.c.integration > integration)).scalar_one()
         return found
 
     def last_runs(self) -> dict[Pair, LastRun]:
         """The run that each instance began last."""
+        pairs = self.known_instances()
         with self._reading() as connection:
-            began = list(connection.execute(_last_starts()))
-            return {
-                (row.integration, row.instance): _last_run(connection, row.integration, row.instance, row.started_at)
-                for row in began
-            }
+            return {pair: _last_run(connection, *pair) for pair in pairs}
 
     def sent_since(self, since: datetime) -> Iterator[Sent]:
         """What was delivered or posted by runs begun since then, a row per run and entity that sent something."""
@@ -114,15 +116,9 @@ class OverviewStore(Database):
         return {(row.integration, row.instance): OpenHeld(row.number, row.oldest, since[row.oldest]) for row in rows}
 
 
-def _last_starts() -> Select[Any]:
-    latest = func.max(runs.c.started_at, type_=runs.c.started_at.type).label("started_at")
-    return select(runs.c.integration, runs.c.instance, latest).group_by(runs.c.integration, runs.c.instance)
-
-
-def _last_run(connection: Connection, integration: str, instance: str, started_at: datetime) -> LastRun:
+def _last_run(connection: Connection, integration: str, instance: str) -> LastRun:
     of_instance = (runs.c.integration == integration, runs.c.instance == instance)
-    # By the index on the start alone, which leads to one run or two; the instance would lead to all of its runs.
-    newest = select(runs.c.run_id).where(runs.c.started_at == started_at, *of_instance).order_by(runs.c.id.desc())
+    newest = select(runs.c.run_id).where(*of_instance).order_by(runs.c.started_at.desc(), runs.c.id.desc())
     run_id = connection.execute(newest.limit(1)).scalar_one()
     names = ("mode", "started_at", "ended_at", "status", "ties_out", "extracted", "delivered", "posted", "held")
     rows = connection.execute(
@@ -154,8 +150,7 @@ def _ties_out(rows: Sequence[Row[Any]]) -> bool | None:
 
 def _sent(since: datetime) -> Select[Any]:
     columns = ("integration", "instance", "started_at", "delivered", "posted", "target_totals")
-    sent = or_(runs.c.delivered > 0, runs.c.posted > 0)
-    return select(*(runs.c[name] for name in columns)).where(runs.c.started_at >= since, sent)
+    return select(*(runs.c[name] for name in columns)).where(runs.c.started_at >= since, _SENT_SOMETHING)
 
 
 def _newest_held() -> Select[Any]:

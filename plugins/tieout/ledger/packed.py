@@ -235,13 +235,18 @@ def find_lines(connection: Connection, key: str, scope: Scope | None = None, *, 
         return PackedSearch({})
     where = [_IS_VISIBLE, *(by_scope(scopes, scope) if scope else ())]
     partition = "|".join(key.split("|")[:2])
+    names: tuple[str, ...] = ("source_key", "label") if by_label else ("source_key",)
     places = connection.execute(_places(*where, packed_records.c.partition == partition)).all()
-    places = places or connection.execute(_places(*where)).all()
+    if not places:
+        # Keys of packed records have parts; a name without any can only be a label.
+        if "|" not in key:
+            names = names[1:]
+        places = connection.execute(_places(*where)).all() if names else []
     found: dict[tuple[Scope, str], list[PackedLine]] = {}
     left_out = 0
     for place in places:
         try:
-            positions = _positions(connection, place, key, by_label)
+            positions = _positions(connection, place, key, names)
             lines = _take(connection, place, positions[: MOST_LINES - len(found)])
         except NoResultFound:
             continue  # prepared, and replaced meanwhile
@@ -280,11 +285,10 @@ def _lines(connection: Connection, place: Row[Any], *columns: str) -> pa.Table:
     return unpack_lines(data, columns)
 
 
-def _positions(connection: Connection, place: Row[Any], key: str, by_label: bool) -> list[int]:
+def _positions(connection: Connection, place: Row[Any], key: str, names: Sequence[str]) -> list[int]:
     import numpy as np
     import pyarrow.compute as pc
 
-    names = ("source_key", "label") if by_label else ("source_key",)
     lines = _lines(connection, place, *names)
     hits = np.zeros(lines.num_rows, bool)
     for name in names:

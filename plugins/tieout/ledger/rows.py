@@ -57,6 +57,8 @@ class Filters:
         search: What people look for: files by how their name or path begins, or by the source key or label of a record
             in them; held records by how their source key or label begins. Runs and postings it does not narrow.
         within: Only these pairs of integration and instance.
+        mode: A run's mode; nothing else has one.
+        ties_out: Of a run: whether it is proved to tie out, which one without a verdict is not.
     """
 
     integration: str | None = None
@@ -67,6 +69,8 @@ class Filters:
     status: str | None = None
     search: str | None = None
     within: frozenset[tuple[str, str]] | None = None
+    mode: str | None = None
+    ties_out: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -396,6 +400,17 @@ class HeldRow:
             "status": self.status,
         }
 
+    def with_figures(self) -> dict[str, Any]:
+        """The row with what people look at beside it: number, amount, last run."""
+        return {
+            **HeldRow.as_json(self),
+            "label": self.label,
+            "run_id": self.run_id,
+            "last_seen": iso_z(self.last_seen),
+            "currency": self.currency,
+            "amount": plain_json(self.amount),
+        }
+
 
 @dataclass(frozen=True)
 class HeldDetail(HeldRow):
@@ -407,12 +422,7 @@ class HeldDetail(HeldRow):
     def as_json(self) -> dict[str, Any]:
         """The row, its payload (as text, or as base64 where it is none) and its history."""
         return {
-            **super().as_json(),
-            "label": self.label,
-            "run_id": self.run_id,
-            "last_seen": iso_z(self.last_seen),
-            "currency": self.currency,
-            "amount": plain_json(self.amount),
+            **self.with_figures(),
             "closed_at": iso_z(self.closed_at),
             "closed_by": self.closed_by,
             "closed_why": self.closed_why,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, func, select
 from tieout.ledger.columns import iso_z, plain_json
 from tieout.ledger.database import KEYS_PER_QUERY, Database, chunks, update_rows, utc_now
 from tieout.ledger.events import add_events, add_file_events, event_values
-from tieout.ledger.filters import by_key, by_keys, narrowed
+from tieout.ledger.filters import by_key, by_keys, narrowed, page
 from tieout.ledger.models import file_records, files, runs
 from tieout.ledger.rows import Filters, Places, RunKey, RunRow, RunVerdict
 from tieout.ledger.tally import Tally, totals_text
@@ -157,7 +157,7 @@ class RunStore(Database):
         """Runs, the last begun first."""
         query = _narrow(select(runs), filters).order_by(runs.c.started_at.desc(), runs.c.id.desc())
         with self._reading() as connection:
-            return [RunRow(**row._mapping) for row in connection.execute(query.limit(limit).offset(offset))]
+            return [RunRow(**row) for row in page(connection, query, runs, limit, offset)]
 
     def count_runs(self, filters: Filters) -> int:
         """How many runs there are."""
@@ -338,4 +338,11 @@ def drop_unsent(connection: Connection, keys: Collection[RunKey], now: datetime)
 
 
 def _narrow(query: Select[Any], filters: Filters) -> Select[Any]:
-    return narrowed(query, runs, filters, since=runs.c.started_at, status=runs.c.status)
+    walked = () if filters.instance else ("integration",)
+    narrow = narrowed(query, runs, filters, since=runs.c.started_at, status=runs.c.status, walked=walked)
+    if filters.mode is not None:
+        narrow = narrow.where(runs.c.mode == filters.mode)
+    if filters.ties_out is not None:
+        tied = runs.c.ties_out.is_(True)
+        narrow = narrow.where(tied if filters.ties_out else ~tied)
+    return narrow

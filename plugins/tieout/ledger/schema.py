@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from tieout.errors import ConfigurationInvalid
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All versions of the tables, oldest first, as in `migrations/versions`."""
 
 HEAD = REVISIONS[-1]
@@ -38,7 +38,8 @@ def require_current(connection: Connection) -> None:
     if current != HEAD:
         state = "has no tables yet" if current is None else f"is at version {current}, this code needs {HEAD}"
         raise ConfigurationInvalid(
-            f"The ledger {_place(connection)} {state}. Run `python -m tieout.ledger migrate` once, then try again."
+            f"The ledger {_place(connection)} {state}. Run any command of `bin/airflow`, which migrates it, or "
+            "`python -m tieout.ledger migrate` where there is no checkout; then try again."
         )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import groupby
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, Row, Select, and_, or_, select
 
 from tieout.ledger.acknowledgements import find_acknowledgement
 from tieout.ledger.columns import iso_z
@@ -56,7 +57,11 @@ class TraceStore(Database):
                     lines |= find_lines(connection, source_key, scope, by_label=False).lines
             story: dict[str, Any] = {
                 "key": key,
-                "records": [_record_story(connection, *match, lines.get(match, ())) for match in matches],
+                "records": [
+                    story
+                    for scope, group in groupby(matches, key=lambda match: match[0])
+                    for story in _record_stories(connection, scope, [source_key for _, source_key in group], lines)
+                ],
                 "files": [_file_story(connection, row) for row in _files_named(connection, key)],
             }
             return story | ({"lines_left_out": packed.left_out} if packed.left_out else {})
@@ -90,50 +95,78 @@ def _matches(connection: Connection, key: str) -> set[_Match]:
     }
 
 
-def _record_story(connection: Connection, scope: Scope, source_key: str, lines: Sequence[PackedLine]) -> dict[str, Any]:
-    held_rows = find_held(connection, and_(held.c.source_key == source_key, *by_scope(held, scope)))
-    in_files = list(
-        connection.execute(
-            select(
-                files,
-                file_records.c.fingerprint,
-                file_records.c.label,
-                file_records.c.byte_start,
-                file_records.c.byte_end,
-            )
-            .join(file_records, file_records.c.file_id == files.c.id)
-            .where(file_records.c.source_key == source_key, *by_scope(files, scope), files.c.state != "preparing")
-            .order_by(files.c.id)
+def _record_stories(
+    connection: Connection, scope: Scope, keys: Sequence[str], lines: Mapping[_Match, Sequence[PackedLine]]
+) -> Iterator[dict[str, Any]]:
+    """The stories of some records of one scope, in the order of the keys; what they have in common is read once."""
+    held_rows = _by_key(find_held(connection, and_(held.c.source_key.in_(keys), *by_scope(held, scope))))
+    posted = _by_key(find_postings(connection, postings.c.source_key.in_(keys), *by_scope(postings, scope)))
+    noted = _by_key(find_events(connection, events.c.source_key.in_(keys), *by_scope(events, scope)))
+    in_files = _by_key(connection.execute(_in_files(scope, keys)))
+    delivered = {row.source_key: row for row in connection.execute(_delivered(scope, keys))}
+    told = _FileFacts(connection)
+    run_rows: dict[str, RunRow] = {}
+    for key in keys:
+        own = lines.get((scope, key), ())
+        run_ids = {row.run_id for row in (*in_files.get(key, ()), *noted.get(key, ()))}
+        run_ids |= {line.file.run_id for line in own}
+        run_ids |= {run_id for row in held_rows.get(key, ()) for run_id in (row.first_run_id, row.run_id)}
+        if unknown := run_ids - run_rows.keys():
+            run_rows |= {row.run_id: row for row in _run_rows(connection, scope, unknown)}
+        took_part = [run_rows[run_id] for run_id in run_ids if run_id in run_rows]
+        yield {
+            "integration": scope.integration,
+            "instance": scope.instance,
+            "entity": scope.entity,
+            "source_key": key,
+            "delivered": _delivered_record(delivered.get(key)) or _delivered_line(own),
+            "held": [row.as_json() for row in held_rows.get(key, ())],
+            "files": [
+                *(_place(told, _file_row(row), row) for row in in_files.get(key, ())),
+                *(_place(told, line.file, line) for line in own),
+            ],
+            "postings": [row.as_json() for row in posted.get(key, ())],
+            "runs": [row.as_json() for row in sorted(took_part, key=lambda row: row.started_at)],
+            "events": [event.as_json() for event in noted.get(key, ())],
+        }
+
+
+_Keyed = TypeVar("_Keyed", bound=Any)
+
+
+def _by_key(rows: Iterable[_Keyed]) -> dict[str, list[_Keyed]]:
+    found: dict[str, list[_Keyed]] = {}
+    for row in rows:
+        found.setdefault(row.source_key, []).append(row)
+    return found
+
+
+def _in_files(scope: Scope, keys: Sequence[str]) -> Select[Any]:
+    return (
+        select(
+            files,
+            file_records.c.source_key,
+            file_records.c.fingerprint,
+            file_records.c.label,
+            file_records.c.byte_start,
+            file_records.c.byte_end,
         )
+        .join(file_records, file_records.c.file_id == files.c.id)
+        .where(file_records.c.source_key.in_(keys), *by_scope(files, scope), files.c.state != "preparing")
+        .order_by(files.c.id)
     )
-    posted = find_postings(connection, postings.c.source_key == source_key, *by_scope(postings, scope))
-    story = find_events(connection, events.c.source_key == source_key, *by_scope(events, scope))
-    run_ids = (
-        {row.run_id for row in in_files}
-        | {line.file.run_id for line in lines}
-        | {event.run_id for event in story}
-        | {run_id for row in held_rows for run_id in (row.first_run_id, row.run_id)}
-    )
-    return {
-        "integration": scope.integration,
-        "instance": scope.instance,
-        "entity": scope.entity,
-        "source_key": source_key,
-        "delivered": _delivered(connection, scope, source_key) or _delivered_line(lines),
-        "held": [row.as_json() for row in held_rows],
-        "files": [
-            *(_place_in_file(connection, row._mapping) for row in in_files),
-            *(_place_of_line(connection, line) for line in lines),
-        ],
-        "postings": [row.as_json() for row in posted],
-        "runs": _runs(connection, scope, run_ids),
-        "events": [event.as_json() for event in story],
-    }
 
 
-def _delivered(connection: Connection, scope: Scope, source_key: str) -> dict[str, Any] | None:
+def _file_row(row: Row[Any]) -> FileRow:
+    return FileRow(**{column.name: row._mapping[column.name] for column in files.c})
+
+
+def _delivered(scope: Scope, keys: Sequence[str]) -> Select[Any]:
     query = select(records).join(scopes, scopes.c.id == records.c.scope_id)
-    row = connection.execute(query.where(*by_scope(scopes, scope), records.c.source_key == source_key)).one_or_none()
+    return query.where(*by_scope(scopes, scope), records.c.source_key.in_(keys))
+
+
+def _delivered_record(row: Row[Any] | None) -> dict[str, Any] | None:
     if row is None:
         return None
     return {
@@ -159,33 +192,36 @@ def _delivered_line(lines: Sequence[PackedLine]) -> dict[str, Any] | None:
     }
 
 
-def _place_of_line(connection: Connection, line: PackedLine) -> dict[str, Any]:
-    return _file_facts(connection, line.file) | {
-        "fingerprint": line.fingerprint,
-        "label": line.label,
-        "byte_start": line.byte_start,
-        "byte_end": line.byte_end,
+def _place(told: _FileFacts, file: FileRow, place: Row[Any] | PackedLine) -> dict[str, Any]:
+    return told.of(file) | {
+        "fingerprint": place.fingerprint,
+        "label": place.label,
+        "byte_start": place.byte_start,
+        "byte_end": place.byte_end,
     }
 
 
-def _place_in_file(connection: Connection, row: Any) -> dict[str, Any]:
-    file = FileRow(**{column.name: row[column.name] for column in files.c})
-    return _file_facts(connection, file) | {
-        "fingerprint": row["fingerprint"],
-        "label": row["label"],
-        "byte_start": row["byte_start"],
-        "byte_end": row["byte_end"],
-    }
+class _FileFacts:
+    """Files' rows with what a list leaves out; of each file once, for many records may be in it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[int, dict[str, Any]] = {}
+
+    def of(self, file: FileRow) -> dict[str, Any]:
+        if file.id not in self._known:
+            self._known[file.id] = _file_facts(self._connection, file)
+        return self._known[file.id]
 
 
 def _file_facts(connection: Connection, file: FileRow) -> dict[str, Any]:
-    """The file's row, and what a list leaves out."""
     answer = find_acknowledgement(connection, file.id)
     facts = replace(file, acknowledgement=answer.state if answer else None).as_json() | {
         "file_id": file.id,
         "kind": file.kind,
         "archive_path": file.archive_path,
         "message": file.message,
+        "created_at": iso_z(file.created_at),
     }
     return facts | ({"answer": answer.as_json()} if answer else {})
 
@@ -198,11 +234,11 @@ def _files_named(connection: Connection, name: str) -> list[FileRow]:
 
 def _file_story(connection: Connection, row: FileRow) -> dict[str, Any]:
     return _file_facts(connection, row) | {
-        "runs": _runs(connection, row.key.scope, {row.run_id}),
+        "runs": [run.as_json() for run in _run_rows(connection, row.key.scope, {row.run_id})],
         "events": [event.as_json() for event in find_events(connection, events.c.file_id == row.id)],
     }
 
 
-def _runs(connection: Connection, scope: Scope, run_ids: set[str]) -> list[dict[str, Any]]:
+def _run_rows(connection: Connection, scope: Scope, run_ids: Collection[str]) -> list[RunRow]:
     query = select(runs).where(*by_scope(runs, scope), runs.c.run_id.in_(run_ids)).order_by(runs.c.started_at)
-    return [RunRow(**row._mapping).as_json() for row in connection.execute(query)]
+    return [RunRow(**row._mapping) for row in connection.execute(query)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +58,28 @@ def without_mapping_files() -> list[TargetLineage]:
     return [TargetLineage(BANQUP, entity, form, None, tuple(rows)) for (entity, form), rows in banqup().items()]
 
 
-def canonical(mapping: EntityMapping, integration: str) -> list[ColumnLineage]:
-    """The columns of a mapping's file, with what is known of an integration's provided columns."""
-    origins = ORIGINS.get((integration, mapping.entity), NO_ORIGINS)
-    return column_lineage(mapping, origins=origins, lines_apart=integration in LINES_APART)
+def canonical(
+    mapping: EntityMapping,
+    integration: str,
+    custom_columns: Sequence[str] | None = None,
+    *,
+    with_alternative: bool = True,
+) -> list[ColumnLineage]:
+    """The columns of a mapping's file, with what is known of an integration's provided columns.
+
+    Args:
+        mapping: The mapping.
+        integration: Whose.
+        custom_columns: The columns of custom fields, when they are known.
+        with_alternative: Also the columns as made from the second source, where the mapping has one.
+    """
+    return column_lineage(
+        mapping,
+        custom_columns,
+        with_alternative=with_alternative,
+        origins=ORIGINS.get((integration, mapping.entity), NO_ORIGINS),
+        lines_apart=integration in LINES_APART,
+    )
 
 
 def _of_mapping(path: Path) -> Iterator[TargetLineage]:

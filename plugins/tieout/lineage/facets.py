@@ -1,7 +1,9 @@
 """OpenLineage's facets of a dataset, as plain dictionaries.
 
-What is returned are the fields of `ColumnLineageDatasetFacet` 1-2-0 and `SchemaDatasetFacet` 1-2-0, without the
-`_producer` and `_schemaURL` that the client's classes add. Sources: the facets' JSON schemas at openlineage.io/spec.
+What is returned are the fields of `ColumnLineageDatasetFacet` 1-2-0, `SchemaDatasetFacet` 1-2-0,
+`OutputStatisticsOutputDatasetFacet` 1-0-2, `DataQualityAssertionsDatasetFacet` 1-1-0 and
+`DataQualityMetricsInputDatasetFacet` 1-0-3, without the `_producer` and `_schemaURL` that the client's classes add.
+Sources: the facets' JSON schemas at openlineage.io/spec.
 """
 
 from __future__ import annotations
@@ -122,3 +124,55 @@ def source_schema(mapping: EntityMapping, custom_columns: Sequence[str] = ()) ->
         path = f"{source.lines}.{name.removeprefix(LINE_PREFIX)}" if line else name
         columns.append((own + path, ""))
     return schema_facet(columns)
+
+
+def statistics_facet(rows: int, size: int | None = None, files: int | None = None) -> Facet:
+    """The facet `outputStatistics`.
+
+    Args:
+        rows: Source records: a document is one, however many lines it has, as everywhere in the ledger.
+        size: Bytes; None where nobody counts them.
+        files: How many files they are in; None where they are in none.
+    """
+    figures = {"rowCount": rows, "size": size, "fileCount": files}
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def quality_facets(report: Mapping[str, Any]) -> dict[str, Facet]:
+    """The facets of a file that was judged: `dataQualityAssertions` and `dataQualityMetrics`.
+
+    Args:
+        report: `QualityReport.to_json`, read.
+    """
+    return {"dataQualityAssertions": assertions_facet(report), "dataQualityMetrics": quality_metrics_facet(report)}
+
+
+def assertions_facet(report: Mapping[str, Any]) -> Facet:
+    """The facet `dataQualityAssertions`: what Great Expectations found.
+
+    Keys of records stay out of it: the ledger has them.
+
+    Args:
+        report: `QualityReport.to_json`, read.
+    """
+    return {"assertions": [_assertion(result) for result in report["results"]]}
+
+
+def quality_metrics_facet(report: Mapping[str, Any]) -> Facet:
+    """The facet `dataQualityMetrics` of a file that was judged; single columns are not measured."""
+    return {"rowCount": report["rows"], "columnMetrics": {}}
+
+
+def _assertion(result: Mapping[str, Any]) -> dict[str, Any]:
+    columns = result["columns"]
+    found = f"{result['unexpected']} of {result['evaluated']} rows do not meet it"
+    return {
+        "assertion": result["type"],
+        "success": result["success"],
+        # OpenLineage: an assertion without a column is one on the whole dataset.
+        **({"column": columns[0]} if len(columns) == 1 else {}),
+        "severity": result["severity"],
+        "name": f"{result['type']}({', '.join(columns)})",
+        "description": result["meaning"],
+        "actual": result["error"] or found,
+    }

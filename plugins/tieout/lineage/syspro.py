@@ -119,9 +119,10 @@ def fixed_width(spec: FixedWidthSpec, columns: Columns) -> list[ColumnLineage]:
 
 
 def x12(set_id: str, columns: Columns) -> list[ColumnLineage]:
-    """Every element of a set, from ST to SE; a target is `REF02 (GZ)` where a set has several REF."""
+    """Every element of a file with such a set, from ISA to IEA; a target is `REF02 (GZ)` where a set has several."""
     from tieout.formats.x12.segments import Const
     from tieout.formats.x12.sets import LAYOUTS
+    from tieout.lineage.envelope import enveloped
 
     layout = LAYOUTS[set_id]
     often = Counter(segment.id for segment in layout.segments())
@@ -144,7 +145,7 @@ def x12(set_id: str, columns: Columns) -> list[ColumnLineage]:
                 found.append(ColumnLineage(CONSTANT, "", target, f"constant {content.value}{where}", Kind.CONSTANT))
             else:
                 found += _element(content.name, target, known)
-    return found
+    return enveloped(set_id, found)
 
 
 def _is_filled(name: str, columns: Columns) -> bool:

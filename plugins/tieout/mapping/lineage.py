@@ -86,21 +86,6 @@ class ColumnLineage:
 
 
 @dataclass(frozen=True)
-class Lineage:
-    """One source property of one column.
-
-    Attributes:
-        source: Path of the property, such as `Invoices.DocumentLines.LineTotal`, or `(constant)`.
-        column: Name of the file's column; `U_*` and `line.U_*` stand for the custom fields when these are not known.
-        operation: What is done, such as `rename` or `derive document_amount, money`.
-    """
-
-    source: str
-    column: str
-    operation: str
-
-
-@dataclass(frozen=True)
 class Origin:
     """Where a column comes from that no source sends but an earlier step adds to the records.
 
@@ -162,18 +147,6 @@ def column_lineage(
     if alternative is None:
         return found
     return found + column_lineage(alternative, custom_columns, origins=origins, lines_apart=lines_apart)
-
-
-def lineage(
-    mapping: EntityMapping, custom_columns: Sequence[str] | None = None, *, with_alternative: bool = True
-) -> list[Lineage]:
-    """The same as pairs of source and column, with the column's own operation only."""
-    other = mapping.alternative_when_empty
-    operations = {column.name: column.operation for column in (*(other.columns if other else ()), *mapping.columns)}
-    return [
-        Lineage(row.source, row.target, operations.get(row.target, PASS_THROUGH))
-        for row in column_lineage(mapping, custom_columns, with_alternative=with_alternative)
-    ]
 
 
 def _custom_columns(mapping: EntityMapping, known: Sequence[str] | None) -> list[str]:

@@ -239,16 +239,6 @@ class Expression(Section):
         """`lookup`, or `enum` written out."""
         return Lookup(entries=self.enum) if self.enum is not None else self.lookup
 
-    @property
-    def operation(self) -> str:
-        """What happens to the value, in a word or a few: for the lineage."""
-        words = [name.rstrip("_") for name in _SOURCES if getattr(self, name) not in (None, ())]
-        words = [f"derive {self.derive.function}" if self.derive and word == "derive" else word for word in words]
-        words = ["rename" if word == "from" else word for word in words]
-        words += ["lookup"] if self.lookup else ["enum"] if self.enum is not None else []
-        words += [name for name in _FORMATS if getattr(self, name) not in (None, False)]
-        return ", ".join(words)
-
     def references(self) -> Iterator[str]:
         """Names this value is made from, other than the elements that `pick` reads."""
         if self.from_:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Context, ExceptionRetryPolicy, RetryAction, RetryRule
 
+from tieout.operators.assets import announce
 from tieout.operators.base import InstanceOperator
 
 if TYPE_CHECKING:
     from tieout.integrations.banqup_to_sftp.plan import ClientPlan
+    from tieout.lineage.banqup_delivery import BanqupFlows
+    from tieout.lineage.datasets import Locate
+    from tieout.lineage.flow import Flow
 
 # A client's server that does not answer is tried by the next runs, not by this one again: the run ends and says so.
 # What is tried again at once is a task that was killed.
@@ -56,6 +60,20 @@ class RunOperator(InstanceOperator):
         plans = context["ti"].xcom_pull(task_ids="open_run")
         return [ClientPlan.from_json(plan) for plan in plans or []]
 
+    def flows(self, context: Context) -> BanqupFlows:
+        """The run's lineage, with Banqup's address."""
+        from tieout.hooks.connections import banqup_settings
+        from tieout.lineage.banqup_delivery import BanqupFlows
+        from tieout.lineage.datasets import web
+
+        run = self.run_of(context)
+        banqup = web("banqup", banqup_settings(self.load_config().connections.source).base_url)
+        return BanqupFlows(run, self.staging(run), banqup, self.staged_dataset)
+
+    def counts(self, context: Context) -> dict[str, int]:
+        """What this task has returned; nothing when it failed."""
+        return context["ti"].xcom_pull(task_ids=self.task_id) or {}
+
 
 class Collect(RunOperator):
     """List what is new in Banqup, client by client, and fetch it."""
@@ -82,6 +100,11 @@ class Collect(RunOperator):
         self.log.info("%s documents of %s clients listed, %s fetched.", documents, len(found), fetched)
         return {"clients": len(found), "documents": documents, "fetched": fetched}
 
+    def flow(self, context: Context) -> Flow:
+        """Banqup's documents → staging."""
+        counts = self.counts(context)
+        return self.flows(context).collected(counts.get("documents", 0), counts.get("fetched", 0))
+
 
 class Validate(RunOperator):
     """Check every fetched document: UBL schema, EN 16931, Peppol BIS; CODA structure, balances and totals."""
@@ -96,6 +119,10 @@ class Validate(RunOperator):
 
         clients = [plan.client for plan in self.plans(context)]
         return validate(self.load_config(), clients, self.staging(self.run_of(context)))
+
+    def flow(self, context: Context) -> Flow:
+        """Documents → verdicts."""
+        return self.flows(context).validated(self.counts(context).get("documents", 0))
 
 
 class QualityGate(RunOperator):
@@ -113,6 +140,10 @@ class QualityGate(RunOperator):
         with self.ledger() as ledger:
             return check_index(run, self.plans(context), ledger, self.staging(run))
 
+    def flow(self, context: Context) -> Flow:
+        """Documents → their index, with what was found in it."""
+        return self.flows(context).checked()
+
 
 class PlanDeliveries(RunOperator):
     """Give every document its place, and share the clients that get something out among tasks."""
@@ -127,10 +158,20 @@ class PlanDeliveries(RunOperator):
         titles = {name: client.title for name, client in config.enabled_clients().items()}
         return [{"clients": names, "title": _title([titles[name] for name in names])} for names in shares]
 
+    def flow(self, context: Context) -> Flow:
+        """What decides where documents go."""
+        return self.flows(context).placed()
+
 
 def _title(titles: Sequence[str]) -> str:
     """`1042 Bakkerij Peeters`, or the first of several and how many more."""
     return titles[0] if len(titles) == 1 else f"{titles[0]} and {len(titles) - 1} more"
+
+
+DELIVER_DOC = """Deliver to one client, or to a few side by side.
+
+A server that takes nothing fails this task alone: its documents wait, and the next runs try again, oldest first.
+"""
 
 
 class Deliver(RunOperator):
@@ -142,6 +183,7 @@ class Deliver(RunOperator):
         "pool": "sftp",
         "retry_policy": RETRY_WHAT_WAS_KILLED,
         "map_index_template": "{{ task.share['title'] }}",
+        "doc_md": DELIVER_DOC,
     }
     """For `partial`, which does not ask the class."""
 
@@ -164,33 +206,43 @@ class Deliver(RunOperator):
         run, config = self.run_of(context), self.load_config()
         plans = {plan.client: plan for plan in self.plans(context)}
         with self.ledger() as ledger:
-            return deliver(run, config, plans, self.share["clients"], ledger, self.staging(run), sftp_target)
+            done = deliver(run, config, plans, self.share["clients"], ledger, self.staging(run), sftp_target)
+            announce(self, context, ledger, run, self.share["clients"])
+            return done
+
+    def flow(self, context: Context) -> Flow:
+        """Documents → the clients' folders."""
+        with self.ledger() as ledger:
+            return self.flows(context).delivered(self.share["clients"], ledger, self._server)
+
+    def _server(self, client: str) -> Locate:
+        """Where a client's folders are."""
+        from tieout.hooks.connections import sftp_target
+        from tieout.integrations.banqup_to_sftp.sending import target_of
+        from tieout.lineage.datasets import sftp
+
+        config = self.load_config()
+        to = target_of(config.enabled_clients()[client], config.delivery, sftp_target)
+        return lambda path: sftp(to.host, to.port, path)
 
 
 class TellReceivers(RunOperator):
-    """One mail when a client's documents wait too long, and one when its server is back."""
+    """One alert when a client's documents wait too long, and one when its server is back."""
 
     def execute(self, context: Context) -> list[str]:
-        """What was told.
-
-        Raises:
-            ReceiverUnavailable: the mail server does not answer; Airflow tries again.
-        """
-        from tieout.hooks.mail import send
+        """What was told."""
         from tieout.integrations.banqup_to_sftp.alerts import tell
+        from tieout.operators.alerts import tell_now
 
         run, config = self.run_of(context), self.load_config()
-        alerts = config.alerts
-
-        def mail(subject: str, text: str, html: str) -> None:
-            self.log.warning("%s\n%s", subject, text)
-            if alerts.to:
-                send(alerts.connection, alerts.sender, alerts.to, subject, text, html)
-
         if run.dry_run:
             return []
         with self.ledger() as ledger:
-            return tell(run, config, ledger, mail)
+            told = tell(run, config, ledger)
+            for title in told:
+                self.log.warning("%s", title)
+            tell_now(ledger)
+        return told
 
 
 class TieOut(RunOperator):
@@ -217,3 +269,7 @@ class TieOut(RunOperator):
         self.log.info("Tie-out of %s %s\n%s", self.dag_id, run.run_id, table)
         raise_unless_all_tie_out(verdicts)
         return table
+
+    def flow(self, context: Context) -> Flow:
+        """Nothing is read or written: the proof itself."""
+        return self.conservation(context)

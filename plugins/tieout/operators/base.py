@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +16,12 @@ from airflow.sdk import BaseOperator, Context
 from tieout.config import Instance, IntegrationConfig, load_instance
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
     from tieout.integrations.run import Run
     from tieout.ledger import Ledger
+    from tieout.lineage.datasets import Dataset
+    from tieout.lineage.flow import Flow
     from tieout.staging import Folder
 
 
@@ -27,6 +32,7 @@ class InstanceOperator(BaseOperator):
     """
 
     def __init__(self, *, instance: Instance[Any], **kwargs: Any) -> None:
+        kwargs.setdefault("doc_md", inspect.getdoc(type(self)))
         super().__init__(**kwargs)
         self.integration = instance.integration
         self.instance = instance.name
@@ -74,6 +80,35 @@ class InstanceOperator(BaseOperator):
     def staging(self, run: Run) -> Folder:
         """This run's staging folder."""
         return staging_root() / self.dag_id / run.folder_name
+
+    def staged_dataset(self, *parts: str) -> Dataset:
+        """What lineage calls a place in this DAG's staging; the run's own folder is left out."""
+        from tieout.lineage.datasets import staged
+
+        return staged(staging_root(), self.dag_id, *parts)
+
+    def flow(self, context: Context) -> Flow:
+        """What the task has read and written, for lineage, as far as it came; nothing unless a step says more."""
+        from tieout.lineage.flow import NOTHING
+
+        return NOTHING
+
+    def conservation(self, context: Context) -> Flow:
+        """The flow of a step that reads and writes nothing: what the ledger says of the run."""
+        from tieout.ledger import Filters
+        from tieout.lineage.conservation import NAME, conservation_facet
+        from tieout.lineage.flow import Flow
+
+        run = self.run_of(context)
+        with self.ledger() as ledger:
+            rows = ledger.runs(Filters(run.integration, run.instance, run_id=run.run_id))
+        return Flow(run_facets={NAME: conservation_facet(rows)})
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
+        """What Airflow's OpenLineage provider asks for when the task has ended, well or badly."""
+        from tieout.operators.lineage import told
+
+        return told(lambda: self.flow(task_instance.get_template_context()))
 
 
 def _stamp(dag_run: Any) -> datetime:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
 from tieout import errors
 from tieout.config import Instance
 from tieout.operators.base import InstanceOperator
+
+if TYPE_CHECKING:
+    from tieout.lineage.flow import Flow
 
 _TRIGGER = "tieout.operators.inbox_trigger.InboxTrigger"
 
@@ -28,7 +31,7 @@ class WaitForFiles(InstanceOperator):
     start_from_trigger = True
 
     def __init__(self, *, instance: Instance[Any], **kwargs: Any) -> None:
-        super().__init__(instance=instance, **kwargs)
+        super().__init__(instance=instance, **{"pool": "sftp", **kwargs})
         from airflow.triggers.base import StartTriggerArgs
 
         self.held_only: Any = "{{ params.held_only }}"
@@ -68,6 +71,16 @@ class WaitForFiles(InstanceOperator):
             self.log.info("%s is not complete yet: left for a later run.", file["path"])
         self.log.info("%d files are complete.", len(event["complete"]))
         return list(event["complete"])
+
+    def flow(self, context: Context) -> Flow:
+        """The folder that was looked at."""
+        from tieout.hooks.connections import sftp_target
+        from tieout.lineage.datasets import sftp
+        from tieout.lineage.flow import Flow, Read
+
+        config = self.load_config()
+        server = sftp_target(config.connections.source)
+        return Flow((Read(sftp(server.host, server.port, config.collect.folder)),))
 
 
 def _looking(config: Any) -> dict[str, Any]:

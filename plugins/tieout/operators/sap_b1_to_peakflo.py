@@ -6,13 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
+from tieout.operators.assets import announce
 from tieout.operators.base import InstanceOperator
 from tieout.operators.sessions import sap_b1_own_session, sap_b1_session
 
 if TYPE_CHECKING:
     from tieout.config import SapB1ToPeakflo
     from tieout.integrations.run import EntityPlan, Run
+    from tieout.lineage.flow import Flow
+    from tieout.lineage.sap_b1_export import SapB1Flows
     from tieout.staging import Folder
+
+
+def flows_of(operator: InstanceOperator, context: Context) -> SapB1Flows:
+    """The run's lineage, with the names of SAP's company and of the receiver."""
+    from tieout.hooks.connections import sap_b1_settings, sftp_target
+    from tieout.lineage.datasets import sftp, web
+    from tieout.lineage.places import Places
+    from tieout.lineage.sap_b1_export import SapB1Flows
+
+    run, config = operator.run_of(context), operator.load_config()
+    sap, to = sap_b1_settings(config.connections.source), sftp_target(config.connections.target)
+    places = Places(
+        web("sapb1", sap.base_url, sap.company_db),
+        operator.staged_dataset,
+        lambda path: sftp(to.host, to.port, path),
+    )
+    return SapB1Flows(run, config, operator.staging(run), places)
 
 
 class OpenRun(InstanceOperator):
@@ -45,7 +65,7 @@ class EntityOperator(InstanceOperator):
     template_fields = ("plan",)
 
     def __init__(self, *, plan: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("map_index_template", "{{ task.plan['entity'] }}")
+        kwargs.setdefault("map_index_template", "{{ task.instance }} · {{ task.plan['entity'] }}")
         super().__init__(**kwargs)
         self.plan = plan
 
@@ -60,7 +80,7 @@ class Extract(EntityOperator):
     """Read an entity from SAP into staging, page by page."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(pool="sap_b1", **kwargs)
+        super().__init__(**{"pool": "sap_b1", **kwargs})
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Counts and digests of what was staged.
@@ -81,9 +101,16 @@ class Extract(EntityOperator):
         ):
             return steps.extract(run, config, plan, ledger, self.staging(run), client)
 
+    def flow(self, context: Context) -> Flow:
+        """SAP's entity sets → staged records."""
+        return flows_of(self, context).extracted(self.entity_plan().entity)
+
 
 class Prepare(EntityOperator):
     """Map, check and sort an entity's records; write the file that would go."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"pool": "sap_b1", **kwargs})
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Where every record went, and the file."""
@@ -106,6 +133,10 @@ class Prepare(EntityOperator):
                 client,
                 lambda: sftp_target(config.connections.target),
             )
+
+    def flow(self, context: Context) -> Flow:
+        """Staged records → the file that would go."""
+        return flows_of(self, context).prepared(self.entity_plan().entity)
 
 
 class RunOperator(InstanceOperator):
@@ -135,6 +166,10 @@ class QualityGate(RunOperator):
         with self.ledger() as ledger:
             return check_quality(run, self.plans(context), ledger, staging)
 
+    def flow(self, context: Context) -> Flow:
+        """The files that were judged, with what was found."""
+        return flows_of(self, context).checked(plan.entity for plan in self.plans(context))
+
 
 class Deliver(RunOperator):
     """Put the files in place, verified, and record it: one ledger transaction per entity."""
@@ -160,7 +195,7 @@ class Deliver(RunOperator):
             self.ledger() as ledger,
             sap_b1_own_session(config.connections.source) as client,
         ):
-            return steps.deliver(
+            done = steps.deliver(
                 run,
                 config,
                 self.plans(context),
@@ -170,6 +205,14 @@ class Deliver(RunOperator):
                 client,
                 lambda: sftp_target(config.connections.target),
             )
+            announce(self, context, ledger, run)
+            return done
+
+    def flow(self, context: Context) -> Flow:
+        """Files → the partner's folder."""
+        entities = [plan.entity for plan in self.plans(context)]
+        with self.ledger() as ledger:
+            return flows_of(self, context).delivered(entities, ledger)
 
 
 class TieOut(RunOperator):
@@ -198,3 +241,7 @@ class TieOut(RunOperator):
         self.log.info("Tie-out of %s %s\n%s", self.dag_id, run.run_id, table)
         raise_unless_all_tie_out(verdicts)
         return table
+
+    def flow(self, context: Context) -> Flow:
+        """Nothing is read or written: the proof itself."""
+        return self.conservation(context)

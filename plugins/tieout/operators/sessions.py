@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tieout.systems.sap_b1.client import SapB1Client
     from tieout.systems.syspro.client import SysproClient
 
+SAP_B1_POOL = "sap_b1"
 SYSPRO_POOL = "syspro"
 OPERATOR_WAIT = 900.0
 """Seconds that a task waits for another run's task with the same SYSPRO operator, where the pool lets them meet."""
@@ -114,6 +115,9 @@ class SessionOperator(InstanceOperator):
 class SapB1Login(SessionOperator):
     """One login for the whole run."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"pool": SAP_B1_POOL, **kwargs})
+
     def execute(self, context: Context) -> None:
         """Log in.
 
@@ -135,6 +139,9 @@ class SapB1Login(SessionOperator):
 
 class SapB1Logout(SessionOperator):
     """The session's end, whatever happened in between. An unreachable SAP does not fail the run here."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"pool": SAP_B1_POOL, **kwargs})
 
     def execute(self, context: Context) -> Any:
         """Log out, as far as SAP still answers."""

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
+from tieout.operators.assets import announce
 from tieout.operators.base import InstanceOperator
 from tieout.operators.sessions import SapB1Login, sap_b1_session
 
 if TYPE_CHECKING:
     from tieout.integrations.run import Run
     from tieout.ledger import Ledger
+    from tieout.lineage.flow import Flow
+    from tieout.lineage.stampli_posting import StampliFlows
     from tieout.systems.sap_b1.client import SapB1Client
 
 
@@ -53,6 +56,22 @@ class StampliOperator(InstanceOperator):
         with tell_entity(ledger, run, open_ones):
             yield
 
+    def flows(self, context: Context) -> StampliFlows:
+        """The run's lineage, with the names of Stampli's server and of SAP's company."""
+        from tieout.hooks.connections import sap_b1_settings, sftp_target
+        from tieout.lineage.datasets import sftp, web
+        from tieout.lineage.places import Places
+        from tieout.lineage.stampli_posting import StampliFlows
+
+        run, config = self.run_of(context), self.load_config()
+        stampli, sap = sftp_target(config.connections.source), sap_b1_settings(config.connections.target)
+        places = Places(
+            web("sapb1", sap.base_url, sap.company_db),
+            self.staged_dataset,
+            lambda path: sftp(stampli.host, stampli.port, path),
+        )
+        return StampliFlows(run, config, self.staging(run), places)
+
 
 class Collect(StampliOperator):
     """Fetch the complete files, parse them, and add the held records that are due."""
@@ -84,6 +103,10 @@ class Collect(StampliOperator):
                 lambda: sftp_target(config.connections.source),
                 [RemoteFile(**file) for file in self.files or []],
             )
+
+    def flow(self, context: Context) -> Flow:
+        """Stampli's files → staged records."""
+        return self.flows(context).collected(self.entities(context))
 
 
 class Login(SapB1Login):
@@ -127,6 +150,10 @@ class Prepare(SapStep):
         with self.ledger() as ledger, self.told(ledger, context), self.sap(ledger, run) as client:
             return steps.prepare(run, config, self.entities(context), ledger, self.staging(run), client)
 
+    def flow(self, context: Context) -> Flow:
+        """Staged records → what each would become in SAP."""
+        return self.flows(context).prepared(self.entities(context))
+
 
 class QualityGate(StampliOperator):
     """Great Expectations on every batch about to be posted."""
@@ -138,6 +165,10 @@ class QualityGate(StampliOperator):
         run = self.run_of(context)
         with self.ledger() as ledger, self.told(ledger, context):
             return steps.check_quality(run, self.entities(context), ledger, self.staging(run))
+
+    def flow(self, context: Context) -> Flow:
+        """What was judged, and what was found."""
+        return self.flows(context).checked(self.entities(context))
 
 
 class Post(SapStep):
@@ -162,7 +193,14 @@ class Post(SapStep):
         with self.ledger() as ledger, self.told(ledger, context), self.sap(ledger, run) as client:
             company = sap_b1_settings(config.connections.target).company_db
             entities, staging = self.entities(context), self.staging(run)
-            return steps.post(run, config, entities, verdicts, ledger, staging, client, company)
+            done = steps.post(run, config, entities, verdicts, ledger, staging, client, company)
+            announce(self, context, ledger, run)
+            return done
+
+    def flow(self, context: Context) -> Flow:
+        """Drafts → suppliers and journal entries in SAP."""
+        with self.ledger() as ledger:
+            return self.flows(context).posted(self.entities(context), ledger)
 
 
 class Archive(StampliOperator):
@@ -184,6 +222,11 @@ class Archive(StampliOperator):
         with self.ledger() as ledger:
             return steps.archive(run, config, ledger, lambda: sftp_target(config.connections.source))
 
+    def flow(self, context: Context) -> Flow:
+        """The folder → its archive."""
+        done = context["ti"].xcom_pull(task_ids=self.task_id) or {}
+        return self.flows(context).archived(done.get("archived", 0))
+
 
 class ReadBack(SapStep):
     """Ask SAP's own books for what the run posted."""
@@ -198,6 +241,10 @@ class ReadBack(SapStep):
         run = self.run_of(context)
         with self.ledger() as ledger, self.sap(ledger, run) as client:
             return steps.read_back(run, self.entities(context), ledger, client)
+
+    def flow(self, context: Context) -> Flow:
+        """SAP's journal."""
+        return self.flows(context).read_back(self.entities(context))
 
 
 class ExportPurchaseOrders(SapStep):
@@ -218,7 +265,23 @@ class ExportPurchaseOrders(SapStep):
         run, config = self.run_of(context), self.load_config()
         with self.ledger() as ledger, self.sap(ledger, run) as client:
             target = config.connections.source
-            return export(run, config, ledger, self.staging(run), client(), lambda: sftp_target(target))
+            done = export(run, config, ledger, self.staging(run), client(), lambda: sftp_target(target))
+            announce(self, context, ledger, run)
+            return done
+
+    def flow(self, context: Context) -> Flow:
+        """SAP's purchase orders → staging → Stampli's folder."""
+        from tieout.integrations.stampli_to_sap_b1.purchase_orders import ENTITY, as_export
+        from tieout.lineage.flow import NOTHING
+        from tieout.lineage.sap_b1_export import SapB1Flows
+
+        stampli = self.flows(context)
+        run = stampli.run
+        with self.ledger() as ledger:
+            if ledger.get_run(run.key(ENTITY)) is None:
+                return NOTHING
+            flows = SapB1Flows(run, as_export(stampli.config), self.staging(run), stampli.places)
+            return flows.exported(ENTITY, ledger)
 
 
 class TieOut(StampliOperator):
@@ -253,29 +316,46 @@ class TieOut(StampliOperator):
         raise_unless_all_tie_out(verdicts)
         return table
 
+    def flow(self, context: Context) -> Flow:
+        """Nothing is read or written: the proof itself."""
+        return self.conservation(context)
+
 
 class FinanceDigest(StampliOperator):
     """One mail per run for finance: what is newly held, what was settled, what is still open."""
 
     def execute(self, context: Context) -> str:
-        """What was told, in one line.
-
-        Raises:
-            ReceiverUnavailable: the mail server does not answer; Airflow tries again.
-        """
-        from tieout.hooks.mail import send
+        """What was told, in one line."""
+        from tieout.alerts import MailTo, announce
+        from tieout.alerts.channels import airflow_base_url
+        from tieout.alerts.writing import link_path
         from tieout.integrations.stampli_to_sap_b1.digest import compose, note_sent
+        from tieout.operators.alerts import tell_now
 
         run, config = self.run_of(context), self.load_config()
         finance, entities = config.finance, config.enabled_entities()
+        base_url = finance.base_url or airflow_base_url()
         with self.ledger() as ledger:
             digest = None
             if not run.dry_run:
-                digest = compose(ledger, run, entities, base_url=finance.base_url, time_zone=config.timezone)
+                digest = compose(ledger, run, entities, base_url=base_url, time_zone=config.timezone)
             if digest is None:
                 return "nothing to tell"
             self.log.info("%s\n%s", digest.subject, digest.text)
-            if finance.to:
-                send(finance.connection, finance.sender, finance.to, digest.subject, digest.text, digest.html)
+            announce(
+                ledger,
+                digest.key,
+                "held_digest",
+                run.integration,
+                run.instance,
+                title=digest.subject,
+                what=digest.summary,
+                text=digest.text,
+                html=digest.html,
+                link_path=link_path("held", integration=run.integration, instance=run.instance),
+                mail_to=MailTo(finance.connection, finance.to, finance.sender),
+                base_url=finance.base_url,
+            )
             note_sent(ledger, run, digest)
+            tell_now(ledger)
             return digest.subject

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context
 
 from tieout.config import is_production
+from tieout.operators.assets import announce
 from tieout.operators.base import InstanceOperator, staging_root
 from tieout.operators.sessions import SYSPRO_POOL, syspro_session
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from tieout.delivery import SftpTarget
     from tieout.integrations.syspro_to_legacy_erp.plan import Plan
     from tieout.integrations.syspro_to_legacy_erp.setup import Setup
+    from tieout.lineage.flow import Flow
+    from tieout.lineage.syspro_export import SysproFlows
     from tieout.staging import Folder
 
 
@@ -52,6 +55,22 @@ class LegacyErpOperator(InstanceOperator):
         plans = context["ti"].xcom_pull(task_ids="open_run")
         return [Plan.from_json(plan) for plan in plans or []]
 
+    def flows(self, context: Context) -> SysproFlows:
+        """The run's lineage, with the names of SYSPRO's company and of the receiver."""
+        from tieout.hooks.connections import syspro_settings
+        from tieout.lineage.datasets import sftp, web
+        from tieout.lineage.places import Places
+        from tieout.lineage.syspro_export import SysproFlows
+
+        setup, to = self.setup_of(context), self.target()
+        source = syspro_settings(setup.config.connections.source)
+        places = Places(
+            web("syspro", source.base_url, source.company_id),
+            self.staged_dataset,
+            lambda path: sftp(to.host, to.port, path),
+        )
+        return SysproFlows(setup, self.staging(setup.run), places)
+
 
 class OpenRun(LegacyErpOperator):
     """Read the configuration and decide what each entity reads."""
@@ -81,7 +100,7 @@ class EntityOperator(LegacyErpOperator):
     template_fields = ("plan",)
 
     def __init__(self, *, plan: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("map_index_template", "{{ task.plan['entity'] }}")
+        kwargs.setdefault("map_index_template", "{{ task.instance }} · {{ task.plan['entity'] }}")
         super().__init__(**kwargs)
         self.plan = plan
 
@@ -117,6 +136,10 @@ class Extract(EntityOperator):
         ):
             return steps.extract(setup, plan, ledger, self.staging(setup.run), client)
 
+    def flow(self, context: Context) -> Flow:
+        """SYSPRO's tables → staged records."""
+        return self.flows(context).extracted(self.entity_plan())
+
 
 class Prepare(EntityOperator):
     """Judge an entity's records and write the files that would go."""
@@ -130,6 +153,10 @@ class Prepare(EntityOperator):
         with self.ledger() as ledger, tell_entity(ledger, setup.run, [plan.entity]):
             return steps.prepare(setup, plan, ledger, self.staging(setup.run), self.archive(), self.target)
 
+    def flow(self, context: Context) -> Flow:
+        """Staged records → the files that would go."""
+        return self.flows(context).prepared(self.entity_plan())
+
 
 class QualityGate(LegacyErpOperator):
     """Great Expectations on everything about to go. A bad batch is not sent; the others are."""
@@ -141,6 +168,10 @@ class QualityGate(LegacyErpOperator):
         setup = self.setup_of(context)
         with self.ledger() as ledger:
             return steps.check_quality(setup, self.plans(context), ledger, self.staging(setup.run))
+
+    def flow(self, context: Context) -> Flow:
+        """The files that were judged, with what was found."""
+        return self.flows(context).checked(self.plans(context))
 
 
 class Deliver(LegacyErpOperator):
@@ -164,7 +195,14 @@ class Deliver(LegacyErpOperator):
         verdicts = context["ti"].xcom_pull(task_ids="quality_gate") or {}
         places = sending.Places(self.staging(setup.run), self.archive())
         with self.ledger() as ledger:
-            return sending.deliver(setup, self.plans(context), verdicts, ledger, places, self.target)
+            done = sending.deliver(setup, self.plans(context), verdicts, ledger, places, self.target)
+            announce(self, context, ledger, setup.run)
+            return done
+
+    def flow(self, context: Context) -> Flow:
+        """Files → the partner's folder."""
+        with self.ledger() as ledger:
+            return self.flows(context).delivered(self.plans(context), ledger)
 
 
 class ReadAcknowledgements(LegacyErpOperator):
@@ -209,25 +247,45 @@ class ReadAcknowledgements(LegacyErpOperator):
             self.log.warning("%s", warning)
         urgent = [*report.rejected, *report.newly_overdue]
         if urgent:
-            self._tell(asked.alert, urgent)
+            self._tell(asked.alert, context["dag_run"].run_id, urgent)
             raise ReceiverRefused(" | ".join(urgent))
         return dict(report.answers)
 
-    def _tell(self, alert: FinanceDigest, sentences: list[str]) -> None:
-        """One mail with everything that somebody has to act on; a mail server that is down must not hide it."""
-        if not alert.to:
-            return
-        from html import escape
+    def flow(self, context: Context) -> Flow:
+        """The folder with the partner's answers."""
+        from tieout.lineage.flow import NOTHING, Flow, Read
 
-        from tieout.errors import TieoutError
-        from tieout.hooks.mail import send
+        setup = self.setup_of(context)
+        asked = setup.config.acknowledgements
+        if asked is None or setup.run.dry_run:
+            return NOTHING
+        return Flow((Read(self.flows(context).places.target(asked.folder)),))
 
-        subject = f"Tieout {self.dag_id}: {len(sentences)} files refused or without an answer"
-        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-        try:
-            send(alert.connection, alert.sender, alert.to, subject, "\n\n".join(sentences), f"<ul>{items}</ul>")
-        except TieoutError as error:
-            self.log.error("The mail could not be sent: %s", error)
+    def _tell(self, alert: FinanceDigest, run_id: str, sentences: list[str]) -> None:
+        """One message with everything that somebody has to act on."""
+        from tieout.alerts import MailTo, announce
+        from tieout.alerts.writing import link_path
+        from tieout.operators.alerts import tell_now
+
+        money = "A refused file is not in the receiver's books, nor may one be that nobody has acknowledged: do not "
+        money += "count its amounts as received before the partner has answered."
+        with self.ledger() as ledger:
+            announce(
+                ledger,
+                f"files refused {self.dag_id} {run_id}",
+                "files_refused",
+                self.integration,
+                self.instance,
+                title=f"Tieout {self.dag_id}: {len(sentences)} files refused or without an answer",
+                what="\n".join(sentences),
+                money=money,
+                action="Ask the partner for the reason, correct the cause, and send the file again: trigger "
+                f"{self.integration} with `resend` or `regenerate`.",
+                link_path=link_path("files", integration=self.integration, instance=self.instance),
+                mail_to=MailTo(alert.connection, alert.to, alert.sender),
+                base_url=alert.base_url,
+            )
+            tell_now(ledger)
 
 
 class TieOut(LegacyErpOperator):
@@ -257,3 +315,7 @@ class TieOut(LegacyErpOperator):
         self.log.info("Tie-out of %s %s\n%s", self.dag_id, run.run_id, table)
         raise_unless_all_tie_out(verdicts)
         return table
+
+    def flow(self, context: Context) -> Flow:
+        """Nothing is read or written: the proof itself."""
+        return self.conservation(context)

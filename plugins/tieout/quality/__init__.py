@@ -5,14 +5,13 @@ finished CSV through it and returns a `QualityReport`. Importing this package lo
 Expectations: both are loaded by the first validation.
 """
 
-from tieout.quality.report import ExpectationResult, QualityAssertion, QualityReport
+from tieout.quality.report import ExpectationResult, QualityReport
 from tieout.quality.suite import ExpectationSpec, QualitySuite, Severity, load_suite
 from tieout.quality.validation import validate_file
 
 __all__ = [
     "ExpectationResult",
     "ExpectationSpec",
-    "QualityAssertion",
     "QualityReport",
     "QualitySuite",
     "Severity",

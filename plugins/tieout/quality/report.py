@@ -1,4 +1,4 @@
-"""What a validation found: for the task log, for people, for OpenLineage."""
+"""What a validation found: for the task log, for people, and as JSON for the ledger and for lineage."""
 
 from __future__ import annotations
 
@@ -8,17 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tieout.quality.suite import Severity
-
-
-@dataclass(frozen=True)
-class QualityAssertion:
-    """The fields of one OpenLineage data-quality assertion."""
-
-    assertion: str
-    name: str
-    column: str | None
-    success: bool
-    severity: str
 
 
 @dataclass(frozen=True)
@@ -133,19 +122,6 @@ class QualityReport:
         lines = [head, *_table(self._table_rows())]
         lines += [f"- {r.severity.value}: {r.sentence()}" for r in self.critical_failures + self.warnings]
         return "\n".join(lines)
-
-    def assertions(self) -> list[QualityAssertion]:
-        """The results as OpenLineage's data-quality facet wants them; `column` is None for several columns."""
-        return [
-            QualityAssertion(
-                assertion=r.type,
-                name=f"{r.type}({', '.join(r.columns)})",
-                column=r.columns[0] if len(r.columns) == 1 else None,
-                success=r.success,
-                severity=r.severity.value,
-            )
-            for r in self.results
-        ]
 
     def _table_rows(self) -> list[tuple[str, ...]]:
         # Dozens of columns that exist, as they always do, would bury the rows worth reading.

@@ -15,6 +15,7 @@ from sandbox.banqup import BanqupClient as Client
 from sandbox.banqup import BanqupSimulator, Document, DocumentStore, ReceivedFile, coda, received, ubl
 from sandbox.banqup.documents import BANK, CREDIT_NOTE, INVOICE, PURCHASES, SALES, STATEMENT
 from sandbox.clock import SandboxClock
+from tieout.alerts.writing import mail_text, told
 from tieout.delivery import SftpTarget
 from tieout.errors import TieoutError
 from tieout.integrations.banqup_to_sftp import alerts, collecting, index, sending, steps, validating
@@ -245,7 +246,10 @@ class Rehearsal:
         """What comes after the effect: mails, and the proof."""
         run = outcome.run
         if not run.dry_run:
-            alerts.tell(run, self.config, self.ledger, lambda *mail: outcome.mails.append(mail[:2]))
+            known = {notice.id for notice in self.ledger.notices()}
+            alerts.tell(run, self.config, self.ledger)
+            new = [told(notice, None) for notice in self.ledger.notices() if notice.id not in known]
+            outcome.mails += [(words.subject, mail_text(words)) for words in new]
         verdicts = tie_out(run, [plan.client for plan in outcome.plans], self.ledger)
         outcome.verdicts = {verdict.entity: verdict for verdict in verdicts}
         outcome.rows = {row.entity: row for row in self.ledger.runs(Filters(run_id=run.run_id))}

@@ -54,10 +54,8 @@ def red(outcome: Outcome, client: str = ONE) -> str:
 
 def mails(rehearsal: Rehearsal, outcome: Outcome, *, hours: float = 0) -> list[str]:
     """What is told so many hours later."""
-    told: list[str] = []
     now = datetime.now(UTC) + timedelta(hours=hours)
-    alerts.tell(outcome.run, rehearsal.config, rehearsal.ledger, lambda *mail: told.append(mail[0]), now=now)
-    return told
+    return alerts.tell(outcome.run, rehearsal.config, rehearsal.ledger, now=now)
 
 
 def one_each(rehearsal: Rehearsal) -> dict[str, Document]:
@@ -138,7 +136,9 @@ def test_what_the_mail_says(rehearsal: Rehearsal) -> None:
     assert rehearsal.go().mails == []
 
 
-def test_a_mail_that_could_not_be_sent_goes_again(rehearsal: Rehearsal) -> None:
+def test_who_dies_between_raising_and_noting_it_tells_nothing_twice(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rehearsal.configure(alerts={"unreachable_minutes": 0})
     rehearsal.add()
     rehearsal.banqup.receivers[ONE].server.down()
@@ -147,13 +147,27 @@ def test_a_mail_that_could_not_be_sent_goes_again(rehearsal: Rehearsal) -> None:
     with pytest.raises(ReceiverUnavailable):
         rehearsal.deliver(run, plans, shares[0])
 
-    def fail(*mail: str) -> None:
-        raise ReceiverUnavailable("The mail server does not answer.")
-
-    with pytest.raises(ReceiverUnavailable, match="mail server"):
-        alerts.tell(run, rehearsal.config, rehearsal.ledger, fail)
-    assert len(mails(rehearsal, Outcome(run))) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(rehearsal.ledger, "note_receiver_alert", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            alerts.tell(run, rehearsal.config, rehearsal.ledger)
+    assert len(mails(rehearsal, Outcome(run))) == 1, "it is noted now"
     assert mails(rehearsal, Outcome(run)) == []
+    [alert] = rehearsal.ledger.open_alerts()
+    assert (alert.kind, alert.subject, alert.occurrences) == ("receiver_unreachable", ONE, 2)
+    assert [notice.about for notice in rehearsal.ledger.notices()] == ["raised"]
+
+
+def test_another_host_key_is_told_at_once_and_as_what_it_is(rehearsal: Rehearsal) -> None:
+    rehearsal.add()
+    other = "ssh-ed25519 " + "AAAAC3NzaC1lZDI1NTE5AAAAIPdCFZ4n6QW8ocqBrJ2hMBZMB8RTyyMMSsLI5nmXk7cQ"
+    rehearsal.targets[CONN] = lambda found: replace(found, host_keys=(other,), no_host_key_check=False)
+    outcome = rehearsal.go()
+    assert [type(error) for error in outcome.errors] == [HostKeyMismatch]
+    [alert] = rehearsal.ledger.open_alerts()
+    assert (alert.kind, alert.subject) == ("host_key_changed", ONE)
+    [(_, text)] = outcome.mails
+    assert "SHA256:" in text and "Do not accept the new key before the partner has confirmed it" in text
 
 
 # Back-off

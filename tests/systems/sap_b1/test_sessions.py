@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,6 +15,14 @@ def test_bytes_and_back(route: str | None) -> None:
     session = StoredSession("secret-id", route, SESSION.started_at, generation=4)
 
     assert StoredSession.from_bytes(session.to_bytes(), 4) == session
+
+
+def test_a_session_of_an_earlier_version_has_no_idle_time() -> None:
+    known = StoredSession("secret-id", None, SESSION.started_at, timedelta(minutes=30), generation=1)
+    assert StoredSession.from_bytes(known.to_bytes(), 1) == known
+    earlier = known.to_bytes().replace(b',"idle_seconds":1800.0', b"")
+    assert earlier != known.to_bytes()
+    assert StoredSession.from_bytes(earlier, 1).idle_time is None
 
 
 def test_no_secret_in_repr() -> None:

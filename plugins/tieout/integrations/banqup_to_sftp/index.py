@@ -70,6 +70,7 @@ def check_index(run: Run, plans: Sequence[ClientPlan], ledger: Ledger, staging: 
             continue
         report = validate_file(load_suite(suite_path(run, name)), path)
         log.info("Quality of the %s\n%s", name, report.text())
+        write_bytes_atomically(staging / report_name(name), [report.to_json().encode()])
         if not run.dry_run:
             ledger.event(
                 integration=run.integration,
@@ -85,6 +86,11 @@ def check_index(run: Run, plans: Sequence[ClientPlan], ledger: Ledger, staging: 
         if (staging / client).exists():
             write_bytes_atomically(staging / client / UNFIT, [json.dumps(reasons).encode()])
     return {**told, "held": sum(len(reasons) for reasons in unfit.values())}
+
+
+def report_name(name: str) -> str:
+    """The file, in the run's folder, that says what was found in an index."""
+    return f"quality_{name}.json"
 
 
 def read_unfit(folder: Folder) -> dict[str, str]:

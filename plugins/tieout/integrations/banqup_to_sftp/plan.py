@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from tieout.config import HeldRetry
 from tieout.errors import ConfigurationInvalid
 from tieout.integrations.backing_off import due
 from tieout.integrations.banqup_to_sftp.config import BanqupClientConfig, BanqupToSftp, DocumentKind
+from tieout.integrations.held_again import allowed
 from tieout.integrations.run import Run, wanted
 from tieout.ledger import HeldRow, Ledger
 from tieout.systems.banqup import surface
@@ -152,6 +152,7 @@ def plan_run(run: Run, asked: Asked, config: BanqupToSftp, ledger: Ledger) -> li
     held = ledger.open_held_of(run.integration, run.instance)
     receivers = ledger.receivers(run.integration, run.instance)
     now = datetime.now(UTC)
+    by_interval = bool(asked.since) or run.mode == "backfill"  # exactly that, without what is held
     plans = []
     for name in wanted(run, list(clients)):
         down = receivers.get(name)
@@ -164,7 +165,7 @@ def plan_run(run: Run, asked: Asked, config: BanqupToSftp, ledger: Ledger) -> li
             and down.next_try_at > now
         ):
             waits = f"{down.last_error} The next try is due at {_iso(down.next_try_at)}."
-        again = _held_again(run, config.held, held.get(name, ()), now)
+        again = [] if by_interval else _held_again(run, config, ledger, held.get(name, ()), now)
         plans.append(_plan(run, asked, config, clients[name], watermarks.get(name) or {}, again, waits))
     return plans
 
@@ -214,13 +215,14 @@ def _plan(
     )
 
 
-def _held_again(run: Run, retry: HeldRetry, rows: Sequence[HeldRow], now: datetime) -> list[str]:
+def _held_again(run: Run, config: BanqupToSftp, ledger: Ledger, rows: Sequence[HeldRow], now: datetime) -> list[str]:
     """The held documents that this run looks at again."""
-    return [
-        row.source_key
+    wanted = [
+        row
         for row in rows
-        if (not run.held_ids or row.id in run.held_ids) and (not run.by_schedule or due(row, retry, now))
+        if (not run.held_ids or row.id in run.held_ids) and (not run.by_schedule or due(row, config.held, now))
     ]
+    return [row.source_key for row in allowed(run, config.second_person, ledger, wanted)]
 
 
 def _interval(run: Run) -> tuple[datetime, datetime]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from tieout.config import ExportedEntity, SapB1Export
 from tieout.errors import ConfigurationInvalid
+from tieout.integrations.held_again import allowed, is_limited
 from tieout.integrations.run import EntityPlan, Run, wanted
 from tieout.ledger import Ledger
 
@@ -22,7 +24,23 @@ def plan_run(run: Run, config: SapB1Export, ledger: Ledger) -> list[EntityPlan]:
     entities = config.enabled_entities()
     names = wanted(run, list(entities))
     plans = [_plan_entity(run, config, name, entities[name], ledger) for name in names]
-    return [plan for plan in plans if plan is not None]
+    permitted = [_with_held_allowed(run, config, plan, ledger) for plan in plans if plan is not None]
+    return [plan for plan in permitted if plan is not None]
+
+
+def _with_held_allowed(run: Run, config: SapB1Export, plan: EntityPlan, ledger: Ledger) -> EntityPlan | None:
+    """The plan without the held records for which a second person is needed; None where nothing else was left."""
+    if not plan.with_held or not is_limited(run, config.second_person):
+        return plan
+    rows = ledger.open_held(run.scope(plan.entity))
+    if plan.held_keys:
+        rows = [row for row in rows if row.source_key in set(plan.held_keys)]
+    taken = allowed(run, config.second_person, ledger, rows)
+    if len(taken) == len(rows):
+        return plan
+    if not taken and plan.read == "held":
+        return None
+    return replace(plan, held_keys=tuple(row.source_key for row in taken), with_held=bool(taken))
 
 
 def _plan_entity(run: Run, config: SapB1Export, name: str, entity: ExportedEntity, ledger: Ledger) -> EntityPlan | None:

@@ -66,7 +66,7 @@ class Prepared:
     @staticmethod
     def forget(staging: Folder, entity: str) -> None:
         """What an earlier attempt prepared must not be taken for this one's."""
-        for name in ("prepared.json", "unfit.json"):
+        for name in ("prepared.json", "unfit.json", "quality.json"):
             path = staging / entity / "prepared" / name
             if path.exists():
                 path.unlink()

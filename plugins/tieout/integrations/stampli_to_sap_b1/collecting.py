@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tieout.config import HeldRetry, StampliToSapB1, include_folder
+from tieout.config import StampliToSapB1, include_folder
 from tieout.delivery import SftpSession, SftpTarget
 from tieout.delivery.collecting import FileTooLarge, NotCollected, RemoteFile, as_source
 from tieout.integrations.backing_off import due
+from tieout.integrations.held_again import allowed
 from tieout.integrations.run import Run
 from tieout.integrations.stampli_to_sap_b1.accounting import Accounting
 from tieout.integrations.stampli_to_sap_b1.content import content_fingerprint
@@ -112,7 +113,7 @@ def collect(
                     digests.add(fetched)
                     _take(run, ledger, working[layout.entity], file, local, layout, fetched, limits, repeated)
     for entity, work in working.items():
-        for record in _held_records(run, config.held, ledger, entity, layouts, limits, work):
+        for record in _held_records(run, config, ledger, entity, layouts, limits, work):
             work.writer.add(staged(record, credit_types))
         collected = write_collected(work.folder, work.writer, work.files, work.readable)
         ledger.record_extracted(run.key(entity), collected.tally)
@@ -198,7 +199,7 @@ def read_fetched(
 
 
 def _held_records(
-    run: Run, retry: HeldRetry, ledger: Ledger, entity: str, layouts: Layouts, limits: Limits, work: _Entity
+    run: Run, config: StampliToSapB1, ledger: Ledger, entity: str, layouts: Layouts, limits: Limits, work: _Entity
 ) -> Iterator[SourceRecord]:
     """The held records that this run tries again; one that came anew in a file is not read twice."""
     now = datetime.now(UTC)
@@ -207,9 +208,9 @@ def _held_records(
         for row in ledger.open_held(run.scope(entity))
         if row.source_key not in work.keys
         and (not run.held_ids or row.id in run.held_ids)
-        and (not run.by_schedule or due(row, retry, now))
+        and (not run.by_schedule or due(row, config.held, now))
     ]
-    by_id = {row.id: row for row in rows}
+    by_id = {row.id: row for row in allowed(run, config.second_person, ledger, rows)}
     for held_id, payload in ledger.held_payloads(list(by_id)):
         row = by_id[held_id]
         if not row.content_type.startswith(WHOLE_FILE):

@@ -95,5 +95,6 @@ def as_export(config: StampliToSapB1) -> SapB1Export:
         connections=SourceAndTarget(source=config.connections.target, target=config.connections.source),
         source=config.purchase_order_source,
         target=config.purchase_order_folder,
+        second_person=config.second_person,
         entities={ENTITY: ExportedEntity()},
     )

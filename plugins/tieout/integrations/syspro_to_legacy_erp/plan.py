@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 from tieout.calendars import Calendar, Period, load_calendar, parse_label
 from tieout.config import LegacyErpEntity, SysproToLegacyErp
 from tieout.errors import ConfigurationInvalid
+from tieout.integrations.held_again import allowed, is_limited
 from tieout.integrations.run import Run, wanted
 from tieout.integrations.syspro_to_legacy_erp.archive import files_to_resend
 from tieout.ledger import Ledger
@@ -158,7 +159,7 @@ def plan_run(
         if asked.resend:
             plan = _plan_resend(run, asked, name, period, ledger, archive)
         elif run.mode == "held_only":
-            plan = _plan_held(run, name, period, ledger)
+            plan = _plan_held(run, config, name, period, ledger)
         elif name == GL_POSTINGS:
             plan = _plan_postings(run, asked, config, period, ledger)
         else:
@@ -222,7 +223,7 @@ def _plan_postings(run: Run, asked: Asked, config: SysproToLegacyErp, period: Pe
         )
         earlier = [code for code in sent if code < period.code]
         periods += earlier[-config.source.late_periods :] if config.source.late_periods else []
-        periods += [code for code in _held_periods(run, ledger) if code not in periods]
+        periods += [code for code in _held_periods(run, config, ledger) if code not in periods]
     return Plan(
         GL_POSTINGS,
         "period",
@@ -234,10 +235,44 @@ def _plan_postings(run: Run, asked: Asked, config: SysproToLegacyErp, period: Pe
     )
 
 
-def _held_periods(run: Run, ledger: Ledger) -> list[str]:
+def _held_periods(run: Run, config: SysproToLegacyErp, ledger: Ledger) -> list[str]:
     """Periods of the postings that are held: they are tried again."""
-    keys = ledger.open_held_keys(run.scope(GL_POSTINGS))
-    return sorted({period_of_key(key) for key in keys} - {""})
+    return sorted({period_of_key(key) for key in held_again(run, config, GL_POSTINGS, ledger)} - {""})
+
+
+def held_again(
+    run: Run, config: SysproToLegacyErp, name: str, ledger: Ledger, among: Collection[str] | None = None
+) -> list[str]:
+    """Source keys of the held records that the run may take up again.
+
+    A journal goes whole or not at all: one posting that waits for a second person keeps its journal's others back.
+
+    Args:
+        run: The run.
+        config: The instance.
+        name: The entity.
+        ledger: The book of record.
+        among: Only these source keys; None means all that are open.
+    """
+    scope = run.scope(name)
+    if not is_limited(run, config.second_person):
+        keys = ledger.open_held_keys(scope)
+        return keys if among is None else [key for key in keys if key in among]
+    whole = _journal_of if name == GL_POSTINGS else str
+    named = None if among is None else {whole(key) for key in among}
+    rows = [row for row in ledger.open_held(scope) if named is None or whole(row.source_key) in named]
+    taken = {row.source_key for row in allowed(run, config.second_person, ledger, rows)}
+    waiting = {whole(row.source_key) for row in rows if row.source_key not in taken}
+    return [
+        row.source_key
+        for row in rows
+        if (among is None or row.source_key in among) and whole(row.source_key) not in waiting
+    ]
+
+
+def _journal_of(key: str) -> str:
+    """`2026|1|12345` of a posting's key `2026|1|12345|2`: year, period and journal."""
+    return key.rpartition("|")[0]
 
 
 def period_of_key(key: str) -> str:
@@ -288,9 +323,9 @@ def _plan_interval(run: Run, config: SysproToLegacyErp, name: str, code: str, re
     )
 
 
-def _plan_held(run: Run, name: str, period: Period, ledger: Ledger) -> Plan | None:
+def _plan_held(run: Run, config: SysproToLegacyErp, name: str, period: Period, ledger: Ledger) -> Plan | None:
     """The held records, or those of them that are named."""
-    keys = ledger.open_held_keys(run.scope(name))
+    among: set[str] | None = None
     if run.held_ids:
         rows = [(held_id, ledger.get_held(held_id)) for held_id in run.held_ids]
         for held_id, row in rows:
@@ -299,10 +334,10 @@ def _plan_held(run: Run, name: str, period: Period, ledger: Ledger) -> Plan | No
                     f"conf.held_ids names {held_id}, but {run.integration}/{run.instance} holds no such record; "
                     "`bin/tieout held` lists them."
                 )
-        keys = [row.source_key for _, row in rows if row and row.entity == name and row.status == "held"]
+        among = {row.source_key for _, row in rows if row and row.entity == name and row.status == "held"}
+    keys = held_again(run, config, name, ledger, among)
     if not keys:
         return None
+    named = bool(run.held_ids) or is_limited(run, config.second_person)
     periods = tuple(sorted({period_of_key(key) for key in keys} - {""})) if name == GL_POSTINGS else ()
-    return Plan(
-        name, "held", period.code, periods, moves_watermark=False, held_keys=tuple(keys) if run.held_ids else ()
-    )
+    return Plan(name, "held", period.code, periods, moves_watermark=False, held_keys=tuple(keys) if named else ())

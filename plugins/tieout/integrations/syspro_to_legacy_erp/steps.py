@@ -127,7 +127,9 @@ def _extract_postings(setup: Setup, plan: Plan, ledger: Ledger, folder: Folder, 
 
 
 def _extract_documents(setup: Setup, plan: Plan, ledger: Ledger, folder: Folder, client: SysproClient) -> Tally:
-    held = frozenset(plan.held_keys or ledger.open_held_keys(setup.run.scope(plan.entity)))
+    held = frozenset(plan.held_keys)
+    if not held and (plan.read == "held" or plan.moves_watermark):
+        held = frozenset(planning.held_again(setup.run, setup.config, plan.entity, ledger))
     window = DocumentWindow(
         since=date.fromisoformat(plan.since) if plan.since else None,
         until=date.fromisoformat(plan.until) if plan.until else None,

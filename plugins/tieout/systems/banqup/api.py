@@ -64,6 +64,11 @@ class Api:
         with self._tokens.using():
             pass
 
+    @property
+    def token_life(self) -> timedelta | None:
+        """How long the newest token lasts; None where there is none, and where the service does not say."""
+        return None if self._tokens.life is None else timedelta(seconds=self._tokens.life)
+
     def get(self, path: str, parse: Callable[[bytes], T], params: Mapping[str, str] | None = None) -> T:
         """Reads one answer; one that cannot be read is asked for again, twice.
 

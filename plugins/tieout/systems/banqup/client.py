@@ -74,6 +74,11 @@ class BanqupClient:
         """How far Banqup's clock was ahead of ours at that moment; None where it shows none."""
         return self._api.clock_skew
 
+    @property
+    def token_life(self) -> timedelta | None:
+        """How long the newest token lasts; None where there is none, and where the service does not say."""
+        return self._api.token_life
+
     def login(self) -> None:
         """Gets a token, if there is none."""
         self._api.login()

@@ -13,8 +13,8 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from tieout.errors import ConfigurationInvalid, ContractBroken
 from tieout.systems.banqup.patience import Patience, Timing, transient
-from tieout.systems.banqup.redaction import secret_address
 from tieout.systems.banqup.settings import BanqupSettings
+from tieout.systems.common.secret_address import secret_address
 from tieout.systems.common.transport import NotAnswered, Reply, Transport
 
 _CONNECTIONS = 64

@@ -64,6 +64,8 @@ class TokenKeeper:
         self._note = note
         self._lock = threading.Lock()
         self._grant: Grant | None = None
+        self.life: float | None = None
+        """Seconds that the newest token lasts; None where the service does not say."""
         self._refusal = ""
         self._away = ""
         self._away_until = 0.0
@@ -128,6 +130,7 @@ class TokenKeeper:
             patience.after_answer(reply, f"HTTP {reply.status}")
 
     def _granted(self, token: Token, asked_at: float) -> Grant:
+        self.life = token.seconds
         if token.seconds is None:
             return Grant(token.text, None)
         # A token of a few seconds keeps most of them; one of minutes is renewed half a minute early.

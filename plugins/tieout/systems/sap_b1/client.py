@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import IO, Any
 
 import msgspec
@@ -87,6 +87,10 @@ class SapB1Client:
         No watermark may move beyond it.
         """
         return self._keeper.current(self._backoff("session")).started_at
+
+    def idle_time(self) -> timedelta | None:
+        """How long the server lets the session be without a request; None where it does not say; logs in if need be."""
+        return self._keeper.current(self._backoff("session")).idle_time
 
     def logout(self) -> None:
         """Ends the shared session on the server and in the store. Best effort: never raises."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -113,7 +113,15 @@ def _session(reply: Reply, settings: SapB1Settings) -> StoredSession:
         "Logged in to SAP Business One at %s, company %s as %s (build %s)",
         settings.host, settings.company_db, settings.user_name, version or "unknown",
     )  # fmt: skip
-    return StoredSession(session_id=session_id, route_id=route_of(reply), started_at=clock)
+    return StoredSession(session_id=session_id, route_id=route_of(reply), started_at=clock, idle_time=_idle_time(body))
+
+
+def _idle_time(body: object) -> timedelta | None:
+    """`SessionTimeout`, which is in minutes; None where it is no such number."""
+    minutes = body.get("SessionTimeout") if isinstance(body, dict) else None
+    if not isinstance(minutes, int | float) or isinstance(minutes, bool) or not 0 < minutes < 1_000_000:
+        return None
+    return timedelta(minutes=minutes)
 
 
 def _cookie(reply: Reply, pattern: re.Pattern[str]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -18,11 +18,13 @@ class StoredSession(sessions.Session):
         session_id: Value of the cookie `B1SESSION`; a secret.
         route_id: Value of the cookie `ROUTEID`, which pins a node; None lets the balancer choose.
         started_at: The server's clock when the first of these sessions began, aware UTC.
+        idle_time: How long the server lets it be without a request; None where the log-in did not say.
     """
 
     session_id: str = field(repr=False)
     route_id: str | None = field(repr=False)
     started_at: datetime
+    idle_time: timedelta | None = None
 
     @property
     def cookie(self) -> str:
@@ -37,6 +39,7 @@ class StoredSession(sessions.Session):
                 "session_id": self.session_id,
                 "route_id": self.route_id,
                 "started_at": self.started_at.astimezone(UTC).isoformat(),
+                "idle_seconds": self.idle_time.total_seconds() if self.idle_time is not None else None,
             }
         )
 
@@ -44,10 +47,12 @@ class StoredSession(sessions.Session):
     def from_bytes(cls, secret: bytes, generation: int) -> StoredSession:
         """Reads what `to_bytes` wrote."""
         values = msgspec.json.decode(secret)
+        idle_seconds = values.get("idle_seconds")
         return cls(
             session_id=values["session_id"],
             route_id=values["route_id"],
             started_at=datetime.fromisoformat(values["started_at"]),
+            idle_time=None if idle_seconds is None else timedelta(seconds=idle_seconds),
             generation=generation,
         )
 

@@ -7,7 +7,6 @@ command line reads these files too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +16,6 @@ from pydantic import AfterValidator, Field, model_validator
 from tieout.errors import ConfigurationInvalid
 from tieout.mapping.cross_reference import CrossReference, Match, content_version, load_cross_reference
 from tieout.mapping.encryption import SUFFIX
-from tieout.mapping.lineage import Lineage
 from tieout.mapping.loader import find_mapping, load_yaml_or_encrypted
 from tieout.mapping.model import Section, Text
 
@@ -253,20 +251,3 @@ def read_gl_rules(path: Path) -> GlRulesFile:
     if path.name.removesuffix(SUFFIX) != f"{GL_RULES}.yaml":
         raise ConfigurationInvalid(f"{path.name}: G/L rules are in a file {GL_RULES}.yaml. Rename it.")
     return load_yaml_or_encrypted(path).validate(GlRulesFile)
-
-
-def gl_lineage(content: GlRulesFile) -> Iterator[Lineage]:
-    """Where each column of the CSV comes from."""
-    for column in content.columns:
-        yield Lineage(SOURCES[column.source], column.name, _OPERATIONS.get(column.source, "rename"))
-
-
-_OPERATIONS = {
-    "cost_centre": "part of the code, cross-reference",
-    "account": "part of the code, cross-reference",
-    "voucher": "join",
-    "debit": "positive part",
-    "credit": "negative part",
-    "company": "setting",
-    "currency": "setting",
-}
