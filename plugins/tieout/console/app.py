@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from threading import Thread
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,11 +16,19 @@ from tieout.console.book import Book, LedgerUnavailable
 from tieout.console.headers import WithHeaders
 from tieout.errors import TieoutError
 
+_ONLY_FOR_TRACES = (
+    "tieout.ledger.packing",
+    "tieout.lineage.syspro",
+    "tieout.integrations.stampli_to_sap_b1.lineage",
+    "tieout.integrations.syspro_to_legacy_erp.gl.rules",
+)
+
 
 def create_app() -> FastAPI:
     """The application that is served under `/tieout` on Airflow's API server, with Airflow's own log-in and rights."""
     app = FastAPI(title="Tieout", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.book = Book()
+    app.state.for_traces = _importing()
     app.include_router(lists.router, prefix="/api")
     app.include_router(download.router, prefix="/api")
     app.include_router(actions.router, prefix="/api")
@@ -29,6 +39,13 @@ def create_app() -> FastAPI:
     app.add_exception_handler(HTTPException, pages.refused)
     app.add_middleware(WithHeaders)
     return app
+
+
+def _importing() -> Thread:
+    """A thread that imports what only traces need, which takes long: whoever asks for the first one need not wait."""
+    thread = Thread(target=lambda: [import_module(name) for name in _ONLY_FOR_TRACES], daemon=True)
+    thread.start()
+    return thread
 
 
 def _not_understood(_request: Request, error: Exception) -> JSONResponse:

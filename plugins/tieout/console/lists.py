@@ -83,6 +83,7 @@ def held_record(request: Request, visible: Readable, held_id: Annotated[int, Pat
 @router.get("/trace/{key:path}")
 def trace(request: Request, visible: Readable, key: Annotated[str, Path(max_length=1_000)]) -> Answer:
     """Everything known by a key that people have at hand."""
+    request.app.state.for_traces.join()
     with book_of(request).open() as ledger:
         story = tell(ledger, key.replace("\x00", ""), visible.pairs) if ledger else {"records": [], "files": []}
     if not story["records"] and not story["files"]:
