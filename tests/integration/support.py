@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -33,6 +34,11 @@ def quick_include(folder: Path, *entities: str, **replacements: str) -> Path:
     kept = [line for line in listed.splitlines() if line.split(":")[0].strip() in entities]
     instance.write_text(head + "entities:\n" + "\n".join(kept) + "\n")
     return copy
+
+
+def hourly_from_now() -> str:
+    """A schedule whose hour has just begun: no clock starts a second run in the middle of a test."""
+    return f"{(datetime.now(UTC) - timedelta(minutes=2)).minute} * * * *"
 
 
 def until(condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:

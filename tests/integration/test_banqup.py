@@ -21,7 +21,7 @@ from sandbox.banqup.receivers import received
 from sandbox.banqup.scenario import Expected, Mixture
 from sandbox.banqup.simulator import BanqupSimulator
 from sandbox.banqup.storage import Storage
-from tests.integration.support import FolderWatch, airflow_with, kill_task, until
+from tests.integration.support import FolderWatch, airflow_with, hourly_from_now, kill_task, until
 from tieout.ledger import Filters, Ledger, ReceiverRow, RunRow
 
 pytestmark = pytest.mark.integration
@@ -38,8 +38,7 @@ TITLES = {
 HALF_WAY = 3
 # Patience with the silent server is longer than the test: it ends when the test ends the silence.
 PATIENT = 300
-OPTIONS = f"""schedule: "*/30 * * * *"
-retries: {{count: 2, first_delay_seconds: 1}}
+OPTIONS = f"""retries: {{count: 2, first_delay_seconds: 1}}
 validation: {{workers: 1}}
 delivery: {{connect_seconds: {PATIENT}}}
 """
@@ -152,7 +151,8 @@ def include(folder: Path, banqup: BanqupSimulator) -> Path:
     """A copy of `include/` whose default instance has these clients, and is patient."""
     copy = folder / "include"
     shutil.copytree(ROOT / "include", copy)
-    (copy / "integrations" / DAG_ID / "default.yaml").write_text(OPTIONS + banqup.instance_yaml(), encoding="utf-8")
+    text = f'schedule: "{hourly_from_now()}"\n{OPTIONS}{banqup.instance_yaml()}'
+    (copy / "integrations" / DAG_ID / "default.yaml").write_text(text, encoding="utf-8")
     return copy
 
 

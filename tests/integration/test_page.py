@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 
 from airflow_services import ROOT, free_port
+from tests.integration.support import hourly_from_now
 from tests.support.browser import chromium, log_in
 from tests.support.processes import is_alive
 
@@ -57,9 +59,15 @@ class Started:
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    home, port = tmp_path_factory.mktemp("start") / "home", free_port()
+    folder, port = tmp_path_factory.mktemp("start"), free_port()
+    include = shutil.copytree(ROOT / "include", folder / "include")
+    stampli = include / "integrations" / "stampli_to_sap_b1" / "default.yaml"
+    # The schedule's own retry must not be quicker than the button.
+    stampli.write_text(stampli.read_text().replace("*/15 * * * *", hourly_from_now()))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "TIEOUT"))}
-    env = {**kept, "AIRFLOW_HOME": str(home), "AIRFLOW__API__PORT": str(port)}
+    env = {
+        **kept, "AIRFLOW_HOME": str(folder / "home"), "AIRFLOW__API__PORT": str(port), "TIEOUT_INCLUDE": str(include)
+    }  # fmt: skip
     command = [sys.executable, str(ROOT / "scripts" / "start.py")]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None

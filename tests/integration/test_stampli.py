@@ -12,7 +12,7 @@ from airflow_services import ROOT, AirflowServices
 from sandbox.sap_b1.data import Sizes
 from sandbox.stampli import DropSizes, Scenario, differences
 from sandbox.world import Sandbox
-from tests.integration.support import airflow_with, kill_task, until
+from tests.integration.support import airflow_with, hourly_from_now, kill_task, until
 from tieout.ledger import Filters, Ledger, RunRow
 
 pytestmark = pytest.mark.integration
@@ -26,7 +26,7 @@ def quick_include(folder: Path) -> Path:
     shutil.copytree(ROOT / "include", copy)
     instance = copy / "integrations" / DAG_ID / "default.yaml"
     text = instance.read_text().replace("batch_size: 25", "batch_size: 4")
-    text = text.replace("settle_seconds: 3", "settle_seconds: 1")
+    text = text.replace("settle_seconds: 3", "settle_seconds: 1").replace("*/15 * * * *", hourly_from_now())
     instance.write_text(text + "\nretries: {count: 2, first_delay_seconds: 1}\n")
     return copy
 
