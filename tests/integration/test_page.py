@@ -131,7 +131,7 @@ def repair(started: Started) -> None:
     httpx.post(started.repair[3], content=started.repair[5], timeout=30).raise_for_status()
 
 
-def test_a_held_invoice_is_repaired_replayed_and_settled(browser: Browser, started: Started) -> None:
+def held_invoice_is_repaired_replayed_and_settled(browser: Browser, started: Started) -> None:
     page = open_as(browser, started, "admin")
     go(page, "held")
     row = held_row(page)
@@ -157,7 +157,7 @@ def test_a_held_invoice_is_repaired_replayed_and_settled(browser: Browser, start
     page.context.close()
 
 
-def test_who_may_not_trigger_runs_reads_only(browser: Browser, started: Started) -> None:
+def who_may_not_trigger_runs_reads_only(browser: Browser, started: Started) -> None:
     page = open_as(browser, started, "viewer")
     go(page, "held")
     expect(inside(page).get_by_text("that needs the right to trigger")).to_be_visible()
@@ -173,7 +173,7 @@ def test_who_may_not_trigger_runs_reads_only(browser: Browser, started: Started)
     page.context.close()
 
 
-def test_nothing_without_a_login(browser: Browser, started: Started) -> None:
+def nothing_without_a_login(browser: Browser, started: Started) -> None:
     context = browser.new_context()
     page = context.new_page()
     answer = page.goto(f"{started.url}/tieout/")
@@ -183,9 +183,7 @@ def test_nothing_without_a_login(browser: Browser, started: Started) -> None:
     context.close()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_pictures_of_each_page(browser: Browser, started: Started, tmp_path: Path, dark: bool) -> None:
-    folder = Path(os.environ.get("TIEOUT_IMAGES") or tmp_path)
+def pictures_of_each_page(browser: Browser, started: Started, folder: Path, *, dark: bool) -> None:
     page = open_as(browser, started, "admin", dark=dark)
     for view in VIEWS:
         go(page, view)
@@ -197,3 +195,13 @@ def test_pictures_of_each_page(browser: Browser, started: Started, tmp_path: Pat
         picture = page.screenshot(path=folder / f"{view}{'-dark' if dark else ''}.png", animations="disabled")
         assert len(picture) > 20_000
     page.context.close()
+
+
+def test_the_page_as_its_users_see_it(browser: Browser, started: Started, tmp_path: Path) -> None:
+    # One test, so that no second worker starts all of it once more.
+    held_invoice_is_repaired_replayed_and_settled(browser, started)
+    who_may_not_trigger_runs_reads_only(browser, started)
+    nothing_without_a_login(browser, started)
+    folder = Path(os.environ.get("TIEOUT_IMAGES") or tmp_path)
+    pictures_of_each_page(browser, started, folder, dark=False)
+    pictures_of_each_page(browser, started, folder, dark=True)
