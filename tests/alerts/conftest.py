@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mail_server import Mailbox, Server
+from tests.support.mail_server import mail_server, mailbox  # noqa: F401
 from tests.support.postgres import postgres_server, postgres_url  # noqa: F401
 from tieout.ledger import Ledger
 
@@ -36,17 +36,3 @@ def book(tmp_path: Path) -> Iterator[Ledger]:
     """An empty book on SQLite, where the database makes no difference."""
     with Ledger.open(f"sqlite:///{tmp_path / 'book.db'}", migrate=True) as opened:
         yield opened
-
-
-@pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def mail_server(mailbox: Mailbox) -> Iterator[Server]:
-    controller = Server(mailbox)
-    controller.start()
-    yield controller
-    if not controller.loop.is_closed():
-        controller.stop()

@@ -25,20 +25,6 @@ STARTTLS = {"disable_ssl": True, "timeout": 5}
 
 
 @pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def server(mailbox: Mailbox) -> Iterator[Server]:
-    controller = Server(mailbox)
-    controller.start()
-    yield controller
-    if not controller.loop.is_closed():
-        controller.stop()
-
-
-@pytest.fixture
 def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Defines the Airflow connection `finance_mail`."""
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
@@ -73,8 +59,8 @@ def send(**changes: Any) -> None:
     mail.send(**{**fields, **changes})
 
 
-def test_text_and_html_arrive_as_they_were_written(server: Server, mailbox: Mailbox, connect: Any) -> None:
-    connect(server.port)
+def test_text_and_html_arrive_as_they_were_written(mail_server: Server, mailbox: Mailbox, connect: Any) -> None:
+    connect(mail_server.port)
 
     send(to=(FINANCE, "clerk@example.com"))
 
@@ -93,17 +79,19 @@ def test_text_and_html_arrive_as_they_were_written(server: Server, mailbox: Mail
 
 
 def test_the_connection_names_the_sender_where_the_instance_does_not(
-    server: Server, mailbox: Mailbox, connect: Any
+    mail_server: Server, mailbox: Mailbox, connect: Any
 ) -> None:
-    connect(server.port)
+    connect(mail_server.port)
 
     send(sender=None)
 
     assert mailbox.only()["From"] == "tieout@example.com"
 
 
-def test_a_refused_login_stops_at_once_and_tells_no_password(server: Server, mailbox: Mailbox, connect: Any) -> None:
-    connect(server.port, password="wr0ng-secret")
+def test_a_refused_login_stops_at_once_and_tells_no_password(
+    mail_server: Server, mailbox: Mailbox, connect: Any
+) -> None:
+    connect(mail_server.port, password="wr0ng-secret")
 
     with pytest.raises(CredentialsRejected, match="refused the user name or password") as caught:
         send()
@@ -121,10 +109,10 @@ def test_a_server_that_is_down_is_tried_again_later(connect: Any) -> None:
         send()
 
 
-def test_a_server_that_went_away_is_tried_again_later(server: Server, mailbox: Mailbox, connect: Any) -> None:
-    connect(server.port)
+def test_a_server_that_went_away_is_tried_again_later(mail_server: Server, mailbox: Mailbox, connect: Any) -> None:
+    connect(mail_server.port)
     send()
-    server.stop()
+    mail_server.stop()
 
     with pytest.raises(ReceiverUnavailable):
         send()
@@ -144,9 +132,14 @@ def test_a_server_that_went_away_is_tried_again_later(server: Server, mailbox: M
     ids=["later", "never", "recipient later", "no such recipient", "log-ins later"],
 )
 def test_what_the_server_says_decides(
-    server: Server, mailbox: Mailbox, connect: Any, replies: dict[str, str], expected: type[TieoutError], words: str
+    mail_server: Server,
+    mailbox: Mailbox,
+    connect: Any,
+    replies: dict[str, str],
+    expected: type[TieoutError],
+    words: str,
 ) -> None:
-    connect(server.port)
+    connect(mail_server.port)
     mailbox.replies = replies
 
     with pytest.raises(expected) as caught:
@@ -157,9 +150,9 @@ def test_what_the_server_says_decides(
 
 
 def test_one_refused_recipient_is_told_and_the_others_get_the_mail(
-    server: Server, mailbox: Mailbox, connect: Any, caplog: pytest.LogCaptureFixture
+    mail_server: Server, mailbox: Mailbox, connect: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    connect(server.port)
+    connect(mail_server.port)
     mailbox.replies = {"gone@example.com": "550 no such user"}
 
     send(to=("gone@example.com", FINANCE))
@@ -168,8 +161,8 @@ def test_one_refused_recipient_is_told_and_the_others_get_the_mail(
     assert "did not take the mail for gone@example.com" in caplog.text
 
 
-def test_a_mail_is_never_sent_twice_by_itself(server: Server, mailbox: Mailbox, connect: Any) -> None:
-    connect(server.port)
+def test_a_mail_is_never_sent_twice_by_itself(mail_server: Server, mailbox: Mailbox, connect: Any) -> None:
+    connect(mail_server.port)
     mailbox.replies = {"DATA": "451 try again later"}
 
     with pytest.raises(ReceiverUnavailable):
@@ -192,9 +185,9 @@ def test_a_mail_is_never_sent_twice_by_itself(server: Server, mailbox: Mailbox, 
     ids=["no STARTTLS", "no TLS", "no sender", "no recipient", "header in the sender", "no connection", "ssl_context"],
 )
 def test_a_wrong_configuration_is_named(
-    server: Server, mailbox: Mailbox, connect: Any, extra: dict[str, Any], changes: dict[str, Any], words: str
+    mail_server: Server, mailbox: Mailbox, connect: Any, extra: dict[str, Any], changes: dict[str, Any], words: str
 ) -> None:
-    connect(server.port, extra)
+    connect(mail_server.port, extra)
 
     with pytest.raises(ConfigurationInvalid) as caught:
         send(**changes)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_services import ROOT, AirflowServices
+from airflow_services import ROOT
 from sandbox.sap_b1.data import Sizes
 from sandbox.stampli import DropSizes, Scenario, differences
 from sandbox.world import Sandbox
@@ -36,17 +36,6 @@ def rows_of(home: Path, run_id: str) -> dict[str, RunRow]:
         return {row.entity: row for row in ledger.runs(Filters(run_id=run_id))}
 
 
-def first_run(airflow: AirflowServices) -> str:
-    found: list[str] = []
-
-    def there() -> bool:
-        found[:] = [run["dag_run_id"] for run in airflow.get(f"/api/v2/dags/{DAG_ID}/dagRuns")["dag_runs"]]
-        return bool(found)
-
-    until(there, "the scheduler's run")
-    return found[0]
-
-
 def expect_each_once(sandbox: Sandbox, scenario: Scenario) -> None:
     entries = [entry for entry in sandbox.company.entries() if entry["Reference3"]]
     assert Counter(entry["Reference2"] for entry in entries) == Counter(scenario.entries.keys())
@@ -61,7 +50,7 @@ def test_a_task_that_is_killed_while_it_posts_and_a_run_that_is_cleared(tmp_path
         sap = sandbox.sap.server
         with airflow_with(home, sandbox.env, quick_include(tmp_path), DAG_ID) as airflow:
             airflow.unpause(DAG_ID)
-            run_id = first_run(airflow)
+            run_id = airflow.first_run(DAG_ID)
             until(lambda: len(sandbox.company.entries_by_reference3()) >= 6, "the first entries", 120)
             kill_task(airflow, int(sap.url.rpartition(":")[2]))
             run = airflow.wait_run(DAG_ID, run_id)

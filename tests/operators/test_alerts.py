@@ -28,20 +28,6 @@ RECIPIENTS = "mail: {connection: ops_mail}\naudiences:\n  operators: {to: [ops@e
 
 
 @pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def mail_server(mailbox: Mailbox) -> Iterator[Server]:
-    controller = Server(mailbox)
-    controller.start()
-    yield controller
-    if not controller.loop.is_closed():
-        controller.stop()
-
-
-@pytest.fixture
 def include(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "include"
     folder.mkdir()

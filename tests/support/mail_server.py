@@ -5,11 +5,12 @@ from __future__ import annotations
 import email
 import email.policy
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Any
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -85,3 +86,19 @@ class Server(Controller):
             auth_require_tls=False,
             tls_context=tls,
         )
+
+
+@pytest.fixture
+def mailbox() -> Mailbox:
+    """What the server of the test receives."""
+    return Mailbox()
+
+
+@pytest.fixture
+def mail_server(mailbox: Mailbox) -> Iterator[Server]:
+    """A running server; a test may stop it."""
+    controller = Server(mailbox)
+    controller.start()
+    yield controller
+    if not controller.loop.is_closed():
+        controller.stop()
