@@ -38,8 +38,9 @@ def sftp(sandbox: Sandbox) -> Iterator[paramiko.SFTPClient]:
 
 
 def fetched(sftp: paramiko.SFTPClient, name: str) -> bytes:
+    """Read block after block: reading ahead, paramiko now and then asks twice for the same block."""
     sink = io.BytesIO()
-    sftp.getfo(f"/outbound/{name}", sink)
+    sftp.getfo(f"/outbound/{name}", sink, prefetch=False)
     return sink.getvalue()
 
 
