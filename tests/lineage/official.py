@@ -23,7 +23,15 @@ from urllib.parse import urlsplit
 import attr
 import jsonschema  # type: ignore[import-untyped]
 import openlineage.client.generated as generated
-from openlineage.client.generated.base import BaseFacet, RunEvent
+from openlineage.client.generated.base import (
+    BaseFacet,
+    DatasetFacet,
+    InputDatasetFacet,
+    JobFacet,
+    OutputDatasetFacet,
+    RunEvent,
+    RunFacet,
+)
 
 FORMATS = {
     "eventTime": "date-time", "nominalStartTime": "date-time", "nominalEndTime": "date-time", "runId": "uuid",
@@ -32,6 +40,21 @@ FORMATS = {
 OF_AIRFLOW = {"airflow", "airflowDagRun", "airflowState", "airflow_mappedTask", "airflow_dependencies", "debug"}
 OURS = {"tieout_conservation"}
 """Facets that name the base schema: it allows any property."""
+
+NAMES = {
+    "ColumnLineageDatasetFacet": "columnLineage", "DatasourceDatasetFacet": "dataSource",
+    "SchemaDatasetFacet": "schema", "DataQualityAssertionsDatasetFacet": "dataQualityAssertions",
+    "DataQualityMetricsInputDatasetFacet": "dataQualityMetrics",
+    "OutputStatisticsOutputDatasetFacet": "outputStatistics", "DocumentationJobFacet": "documentation",
+    "JobTypeJobFacet": "jobType", "OwnershipJobFacet": "ownership", "TagsJobFacet": "tags",
+    "ErrorMessageRunFacet": "errorMessage", "NominalTimeRunFacet": "nominalTime", "ParentRunFacet": "parent",
+    "ProcessingEngineRunFacet": "processing_engine", "TagsRunFacet": "tags",
+}  # fmt: skip
+"""The key under which a facet stands, by the one property of its schema's file."""
+PLACES = {
+    "run.facets": RunFacet, "job.facets": JobFacet, "inputs.facets": DatasetFacet, "outputs.facets": DatasetFacet,
+    "inputs.inputFacets": InputDatasetFacet, "outputs.outputFacets": OutputDatasetFacet,
+}  # fmt: skip
 
 _FACETS = ("run", "job", "inputs", "outputs")
 _CHECKER = jsonschema.FormatChecker(formats=())
@@ -62,9 +85,13 @@ def problems(event: Mapping[str, Any]) -> list[str]:
         if cls is None:
             found.append(f"{where}: no such schema: {facet.get('_schemaURL')}")
             continue
-        is_base = cls.__name__ in ("RunFacet", "JobFacet")
-        if is_base and name not in OF_AIRFLOW | OURS:
-            found.append(f"{where}: a facet without a schema of its own")
+        if place not in PLACES or not issubclass(cls, PLACES[place]):
+            found.append(f"{where}: {cls.__name__} does not belong there")
+        if cls in PLACES.values():
+            if name not in OF_AIRFLOW | OURS:
+                found.append(f"{where}: a facet without a schema of its own")
+        elif NAMES.get(cls.__name__) != name:
+            found.append(f"{where}: {cls.__name__} does not have that name")
         found += _against(cls, facet, where)
     return found
 

@@ -88,6 +88,8 @@ STATISTICS = {
             {**STATISTICS, "_schemaURL": f"{SPEC}/facets/9-9-9/Other.json"},
             id="schema that does not exist",
         ),
+        pytest.param(("outputs", 0, "outputFacets", "statistics"), STATISTICS, id="facet under another name"),
+        pytest.param(("outputs", 0, "facets", "outputStatistics"), STATISTICS, id="facet in another place"),
     ],
 )
 def test_a_wrong_event_is_found(path: tuple[str | int, ...], value: object) -> None:

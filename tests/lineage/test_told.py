@@ -95,6 +95,21 @@ def test_a_step_that_reads_and_writes_nothing_tells_nothing() -> None:
     assert (event["inputs"], event["outputs"], event["run"]["facets"]) == ([], [], {})
 
 
+def test_what_a_column_comes_from_is_an_input_though_nobody_names_it() -> None:
+    lookup = ColumnLineage("GenMaster.Description", "", "ACT02", "lookup by account", Kind.LOOKUP)
+    written = Written(FOLDER, facets([*ROWS, lookup], lambda first: Dataset(SAP.namespace, first)))
+    flow = Flow((Read(Dataset(SAP.namespace, "Invoices"), checks=FLOW.reads[1].checks),), (written,))
+    event = as_event(flow)
+    assert problems(event) == []
+    assert [each["name"] for each in event["inputs"]] == ["Invoices", "GenMaster"]
+    assert "dataQualityMetrics" in event["inputs"][0]["inputFacets"]
+
+
+def test_what_a_step_makes_of_what_it_wrote_itself_is_no_input() -> None:
+    made = (Written(STAGED, facets(ROWS, invoices)), Written(FOLDER, facets(ROWS, lambda _: STAGED)))
+    assert [each["name"] for each in as_event(Flow((), made))["inputs"]] == [SAP.name]
+
+
 def fails() -> Flow:
     raise FileNotFoundError("staging is gone")
 

@@ -55,5 +55,17 @@ class Flow:
         reads = (*self.reads, *(each for each in other.reads if each.dataset not in known or each.checks))
         return Flow(reads, (*self.writes, *other.writes), {**other.run_facets, **self.run_facets})
 
+    @property
+    def inputs(self) -> tuple[Read, ...]:
+        """What was read, and what else a written column comes from: a name that is looked up, for one."""
+        named = {each.dataset for each in (*self.reads, *self.writes)}
+        origins = (
+            Dataset(field["namespace"], field["name"])
+            for each in self.writes
+            for column in each.facets.get("columnLineage", {"fields": {}})["fields"].values()
+            for field in column["inputFields"]
+        )
+        return (*self.reads, *(Read(each) for each in dict.fromkeys(origins) if each not in named))
+
 
 NOTHING = Flow()

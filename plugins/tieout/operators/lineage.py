@@ -48,7 +48,7 @@ def operator_lineage(flow: Flow) -> OperatorLineage:
                 facets=_dataset_facets(read.dataset, read.facets),
                 inputFacets=_facets(read.checks),
             )
-            for read in flow.reads
+            for read in flow.inputs
         ],
         outputs=[
             OutputDataset(
