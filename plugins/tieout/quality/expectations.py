@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,17 +63,17 @@ class Validator:
 
     def run(self, frame: pd.DataFrame) -> list[Outcome]:
         """Evaluate every expectation on one frame."""
+        with _collected():
+            outcomes = self._judged(frame)
+        return [outcomes[position] for position in range(len(self._expectations))]
+
+    def _judged(self, frame: pd.DataFrame) -> dict[int, Outcome]:
+        """Position of an expectation → what came of it; nothing else of Great Expectations' is left when it returns."""
         import great_expectations as gx
 
-        batch = _batch(frame)
         suite = gx.ExpectationSuite(name="file", expectations=self._expectations)
-        outcomes: dict[int, Outcome] = {}
-        for result in batch.validate(suite, result_format=self._result_format).results:
-            outcomes[_position(result)] = self._outcome(result)
-        # Batches and contexts refer to each other and to the frame: collected late, a few would be in memory at a time.
-        del batch
-        gc.collect()
-        return [outcomes[position] for position in range(len(self._expectations))]
+        results = _batch(frame).validate(suite, result_format=self._result_format).results
+        return {_position(result): self._outcome(result) for result in results}
 
     def _outcome(self, result: Any) -> Outcome:
         detail: Mapping[str, Any] = result.result or {}
@@ -86,6 +87,24 @@ class Validator:
             error=_error(result.exception_info),
             keys=tuple(_keys(rows, self._key)),
         )
+
+
+@contextmanager
+def _collected() -> Iterator[None]:
+    """Collect what Great Expectations makes inside before going on.
+
+    Batches and contexts refer to each other and to the frame: collected late, a few would be in memory at a time. What
+    was there before is left out of the collection: looking through all of Airflow takes longer than the validation.
+    """
+    from great_expectations.data_context import set_context
+
+    gc.freeze()
+    try:
+        yield
+    finally:
+        set_context(None)  # the last context is kept for the whole process: it would never be among what is collected
+        gc.collect()
+        gc.unfreeze()
 
 
 def _position(result: Any) -> int:
