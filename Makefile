@@ -22,7 +22,7 @@ demo: setup  ## Run every integration once against the sandbox, in real Airflow,
 	@PYTHONPATH=.:plugins $(PY) scripts/demo.py
 
 test: setup  ## Run all tests, those with real Airflow and real servers included
-	@$(PY) -m pytest -n 2 --dist worksteal tests
+	@$(PY) -m pytest -n 3 --dist worksteal tests
 
 start: setup  ## Sandbox and Airflow's UI at http://localhost:8080, until Ctrl-C
 	@$(PY) scripts/start.py

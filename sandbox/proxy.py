@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 _CHUNK = 256 * 1024
@@ -70,6 +72,15 @@ class DelayProxy:
         """Cut every open connection now."""
         self._loop.call_soon_threadsafe(self._cut_all)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing passes inside; what was on its way is lost at the end, with the connections of that time."""
+        asyncio.run_coroutine_threadsafe(self._hold(), self._loop).result()
+        try:
+            yield
+        finally:
+            asyncio.run_coroutine_threadsafe(self._let_go(), self._loop).result()
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._serve())
@@ -77,6 +88,8 @@ class DelayProxy:
 
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         server = await asyncio.start_server(self._accept, self.host, 0, limit=_CHUNK)
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
@@ -86,6 +99,13 @@ class DelayProxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _hold(self) -> None:
+        self._flowing.clear()
+
+    async def _let_go(self) -> None:
+        self._cut_all()
+        self._flowing.set()
 
     def _cut_all(self) -> None:
         for writer in self._writers:
@@ -103,8 +123,9 @@ class DelayProxy:
         cut_here = self._drops_left is None or self._drops_left > 0
         if self._drops_left is not None and (self._drop_after is not None or self._drop_reply_after is not None):
             self._drops_left -= 1
-        there = _Pipe(reader, far_writer, self._latency, self._drop_after if cut_here else None, pair)
-        back = _Pipe(far_reader, writer, self._latency, self._drop_reply_after if cut_here else None, pair)
+        late, flowing = self._latency, self._flowing
+        there = _Pipe(reader, far_writer, late, self._drop_after if cut_here else None, pair, flowing)
+        back = _Pipe(far_reader, writer, late, self._drop_reply_after if cut_here else None, pair, flowing)
         tasks = [asyncio.ensure_future(pipe.run()) for pipe in (there, back)]
         self._tasks.update(tasks)
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -122,10 +143,11 @@ class _Pipe:
         latency: float,
         drop_after: int | None,
         pair: tuple[asyncio.StreamWriter, asyncio.StreamWriter],
+        flowing: asyncio.Event,
     ) -> None:
         self._reader, self._writer, self._latency = reader, writer, latency
         self._budget = drop_after
-        self._pair = pair
+        self._pair, self._flowing = pair, flowing
         self._waiting: deque[tuple[float, bytes]] = deque()
         self._arrived = asyncio.Event()
 
@@ -157,6 +179,7 @@ class _Pipe:
             due, data = self._waiting.popleft()
             if due > loop.time():
                 await asyncio.sleep(due - loop.time())
+            await self._flowing.wait()
             if not data:
                 self._close()
                 return

@@ -266,7 +266,7 @@ class AirflowServices:
 
     # --- REST
 
-    def wait_healthy(self, timeout: float = 120.0) -> None:
+    def wait_healthy(self, timeout: float = 240.0) -> None:
         """Return when the API answers and scheduler, DAG processor and triggerer have reported themselves.
 
         Raises:
@@ -325,7 +325,7 @@ class AirflowServices:
             raise AirflowError(f"GET {path} was answered with {status}: {content}")
         return content
 
-    def wait_dag(self, dag_id: str, timeout: float = 60.0) -> None:
+    def wait_dag(self, dag_id: str, timeout: float = 180.0) -> None:
         """Return when the DAG processor has read a DAG.
 
         Raises:
@@ -371,7 +371,7 @@ class AirflowServices:
                 break
         raise AirflowError(f"triggering {dag_id} was answered with {status}: {content}")
 
-    def first_run(self, dag_id: str, timeout: float = 60.0) -> str:
+    def first_run(self, dag_id: str, timeout: float = 180.0) -> str:
         """The id of the oldest run of a DAG, as soon as the scheduler has made one by itself.
 
         Raises:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sshd import SshServer, free_port, ssh_server
+from tests.support.sshd import SshServer, ssh_server
 from tieout.cli import main
 from tieout.delivery import SftpTarget
 from tieout.health import (
@@ -105,7 +105,7 @@ def test_a_refused_password(sftp: SshServer) -> None:
 
 
 def test_nobody_listens(sftp: SshServer) -> None:
-    found = _statuses(check_sftp(_target(sftp, port=free_port()), []))
+    found = _statuses(check_sftp(_target(sftp, port=1), []))
     assert (found["reachable"], found["authenticated"]) == ("failed", "unknown")
 
 
@@ -126,7 +126,7 @@ def test_a_web_server_that_answers_is_reachable() -> None:
         found = check_http(f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
     assert _statuses(found)["reachable"] == Status.OK
-    assert _statuses(check_http(f"http://127.0.0.1:{free_port()}"))["reachable"] == Status.FAILED
+    assert _statuses(check_http("http://127.0.0.1:1"))["reachable"] == Status.FAILED
 
 
 def test_a_web_server_that_is_no_service_layer() -> None:

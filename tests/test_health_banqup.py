@@ -14,7 +14,7 @@ import pytest
 from sandbox.banqup import BanqupServer, DocumentStore
 from sandbox.banqup.access import Application
 from sandbox.clock import SandboxClock
-from tests.support.sshd import SshServer, free_port, ssh_server
+from tests.support.sshd import SshServer, ssh_server
 from tests.support.syspro_connection import airflow_home, ledger
 from tieout.cli import main
 from tieout.delivery import SftpTarget
@@ -87,7 +87,7 @@ def test_spaces_that_are_closed(banqup: BanqupServer) -> None:
 @pytest.mark.parametrize(
     ("fields", "expected", "words"),
     [
-        ({"host": f"http://127.0.0.1:{free_port()}"}, ("failed", "unknown", "unknown"), "does not answer"),
+        ({"host": "http://127.0.0.1:1"}, ("failed", "unknown", "unknown"), "does not answer"),
         ({"password": "Wr0ng"}, ("ok", "failed", "unknown"), "refuses the application"),
     ],
 )
@@ -222,7 +222,7 @@ def test_the_command(
     clients = [
         client(1, invoice_path=path, statement_path=path),
         client(2, invoice_path=path, statement_path=path, host="localhost" if sftp.host != "localhost" else None),
-        client(3, invoice_path=path, statement_path=path, port=free_port()),
+        client(3, invoice_path=path, statement_path=path, port=1),
     ]
     write_instance(tmp_path, clients)
     api = {

@@ -32,7 +32,9 @@ for line in sys.stdin:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(bool(end.code))
-    print(f"\\nEXIT CODE {code}", flush=True)
+    sys.stdout.flush()
+    # In one piece, whatever tasks write to the same pipe meanwhile.
+    os.write(1, f"\\nEXIT CODE {code}\\n".encode())
 """
 
 

@@ -17,7 +17,7 @@ from sandbox.clock import SandboxClock
 from sandbox.sap_b1 import Company, ServiceLayer, Sizes, generate_company
 from sandbox.sap_b1.faults import Faults
 from tests.support.asyncssh_server import Account, AsyncSshServer
-from tests.support.sshd import free_port, ssh_server
+from tests.support.sshd import ssh_server
 from tests.support.syspro_connection import airflow_home, ledger
 from tieout.cli import main
 from tieout.health import (
@@ -72,7 +72,7 @@ def connect(bank: AsyncSshServer, airflow_home: Path, monkeypatch: pytest.Monkey
         fields = {
             "conn_type": "sftp", "host": bank.host, "port": bank.port, "login": "partner", "password": PASSWORD,
         }  # fmt: skip
-        extra = {"host_key": bank.host_key, "rotated_on": "2026-01-01"}
+        extra = {"host_key": bank.host_key, "rotated_on": str(datetime.now(UTC).date() - timedelta(days=30))}
         extra |= {name: changes.pop(name) for name in list(changes) if name not in fields}
         monkeypatch.setenv("AIRFLOW_CONN_BANK", json.dumps({**fields, **changes, "extra": extra}))
 
@@ -192,7 +192,7 @@ def test_an_outage_does_not_make_a_refusal_forgotten(
 ) -> None:
     connect(password=WRONG)
     look(ledger, NOW)
-    connect(password=WRONG, port=free_port())
+    connect(password=WRONG, port=1)
     assert statuses(look(ledger, NOW + HOUR))["reachable"] == "failed"
     connect(password=WRONG)
     assert not look(ledger, NOW + 2 * HOUR).tried
@@ -223,7 +223,7 @@ def test_the_ledger_keeps_no_secret(ledger: Ledger, connect: Callable[..., None]
 
 
 def test_an_outage_is_given_a_second_look(ledger: Ledger, connect: Callable[..., None], bank: AsyncSshServer) -> None:
-    connect(port=free_port())
+    connect(port=1)
     first = look(ledger, NOW)
     assert (first.health.ok, first.acute, open_alerts(ledger)) == (False, (), [])
 
@@ -241,7 +241,7 @@ def test_an_outage_is_given_a_second_look(ledger: Ledger, connect: Callable[...,
     assert open_alerts(ledger) == []
     assert told(ledger) == [("connection_failing", "raised"), ("connection_failing", "resolved")]
 
-    connect(port=free_port())
+    connect(port=1)
     assert look(ledger, NOW + 4 * HOUR).acute == ()
 
 
@@ -329,9 +329,9 @@ def test_the_audit_trail_is_told_of_changes_and_once_a_day(ledger: Ledger, conne
     for hours in range(3):
         look(ledger, NOW + hours * HOUR)
     assert events(ledger) == ["run 10 08"]
-    connect(port=free_port())
+    connect(port=1)
     look(ledger, NOW + 3 * HOUR)
-    connect(port=free_port())  # other words, the same answer
+    connect(port=2)  # other words, the same answer
     look(ledger, NOW + 4 * HOUR)
     assert events(ledger) == ["run 10 08", "run 10 11"]
     look(ledger, NOW + 27 * HOUR)
@@ -341,7 +341,7 @@ def test_the_audit_trail_is_told_of_changes_and_once_a_day(ledger: Ledger, conne
 
 def test_the_state_is_that_of_the_last_look(ledger: Ledger, connect: Callable[..., None]) -> None:
     look(ledger, NOW)
-    connect(port=free_port())
+    connect(port=1)
     look(ledger, NOW + HOUR)
     state = ledger.connection_states()["bank"]
     assert (state.row["reachable"], state.memory["failures"]) == ("failed", 1)

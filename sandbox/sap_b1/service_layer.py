@@ -171,10 +171,17 @@ class ServiceLayer:
         return _spoil(self._answer(request, version, path, cookies, node, fault), fault)
 
     def _answer(
-        self, request: Request, version: str, path: str, cookies: dict[str, str], node: int, fault: Fault | None
+        self,
+        request: Request,
+        version: str,
+        path: str,
+        cookies: dict[str, str],
+        node: int,
+        fault: Fault | None,
+        admitted: Session | None = None,
     ) -> Reply:
         try:
-            return self._route(request, version, path, cookies, node, fault)
+            return self._route(request, version, path, cookies, node, fault, admitted)
         except ServiceLayerError as error:
             as_v2 = error.status == 401 and self.faults.settings.v2_errors_on_v1_401
             return error_reply(error, version, shape="v2" if as_v2 else None)
@@ -184,12 +191,16 @@ class ServiceLayer:
     def _answer_late(
         self, request: Request, version: str, path: str, cookies: dict[str, str], node: int, fault: Fault
     ) -> Reply:
-        """Carries the request out after a while, as a server under load does, even if nobody waits for it any more."""
+        """Carries the request out after a while, as a server under load does, even if nobody waits for it any more.
+
+        Its session is looked at when it comes: what ends that session meanwhile does not stop the request.
+        """
         reply = Reply()
+        admitted = self.sessions.use(cookies.get("B1SESSION"))
 
         def carry_out() -> None:
             with self._lock:
-                made = self._answer(request, version, path, cookies, node, fault)
+                made = self._answer(request, version, path, cookies, node, fault, admitted)
             reply.status, reply.headers, reply.body, reply.ending = made.status, made.headers, made.body, made.ending
 
         asyncio.get_running_loop().call_later(fault.seconds, carry_out)
@@ -217,11 +228,18 @@ class ServiceLayer:
         return make(version) if make is not None else None
 
     def _route(
-        self, request: Request, version: str, path: str, cookies: dict[str, str], node: int, fault: Fault | None
+        self,
+        request: Request,
+        version: str,
+        path: str,
+        cookies: dict[str, str],
+        node: int,
+        fault: Fault | None,
+        admitted: Session | None,
     ) -> Reply:
         if path == "Login" and request.method == "POST":
             return self._login(request, version, node)
-        session = self.sessions.use(cookies.get("B1SESSION"))
+        session = admitted or self.sessions.use(cookies.get("B1SESSION"))
         if session is None:
             raise invalid_session()
         if path == "Logout" and request.method == "POST":

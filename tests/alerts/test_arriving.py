@@ -18,6 +18,7 @@ import pytest
 from tests.alerts.support import alert
 from tests.support.airflow_home import airflow_environment
 from tests.support.mail_server import PASSWORD, USER, Mailbox, Server
+from tests.support.ports import kept_port
 from tests.support.webhook_server import WebhookServer
 from tieout.alerts import KINDS, announce, raise_alert
 from tieout.ledger import Ledger
@@ -152,8 +153,9 @@ def test_a_mail_server_that_is_down_gets_it_once_when_it_is_back(
 ) -> None:
     raise_alert(ledger, alert())
     mail_server.stop()
-    assert senders.go() == [(1, 1, 0)], "the webhook has it, the mail waits"
-    back = Server(mailbox, port=mail_server.port)
+    with kept_port(mail_server.port):
+        assert senders.go() == [(1, 1, 0)], "the webhook has it, the mail waits"
+        back = Server(mailbox, port=mail_server.port)
     back.start()
     try:
         later = datetime.now(UTC) + timedelta(minutes=5)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from tieout.alerts.config import HeldDigest
 from tieout.alerts.held_digest import announce_held
-from tieout.ledger import EntityOutcome, HeldDraft, Ledger, RunKey, Tally
+from tieout.ledger import EntityOutcome, Filters, HeldDraft, Ledger, RunKey, Tally
 
 BRUSSELS = HeldDigest.model_validate({"at": "07:30", "timezone": "Europe/Brussels"})
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).replace(hour=4, minute=0, second=0, microsecond=0)
@@ -49,7 +49,7 @@ def test_once_a_day_from_its_time_on(ledger: Ledger) -> None:
 def test_what_was_held_after_its_time_is_told_the_next_day(book: Ledger) -> None:
     hold(book)
     midnight = HeldDigest.model_validate({"at": "00:00"})
-    today = datetime.now(UTC)
+    today = book.held(Filters())[0].first_seen
     assert announce_held(book, midnight, now=today) == [], "held since, a moment ago"
     assert len(announce_held(book, midnight, now=today + timedelta(days=1))) == 1
 

@@ -180,6 +180,7 @@ def _command(home: Path, *arguments: str, **environment: str) -> subprocess.Comp
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 def test_airflow_queues_the_run_and_runs_it_in_the_foreground(airflow_home: Path) -> None:
     with Ledger.open(f"sqlite:///{airflow_home / 'ledger.db'}", migrate=True) as ledger:
         tell_story(ledger)

@@ -107,7 +107,7 @@ def serving(folder: Path, story: Callable[[Ledger], None], **settings: str) -> I
         pytest.fail(f"{error!r}\n{(folder / 'server.log').read_text()[-3000:]}")
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
         log.close()
 
 

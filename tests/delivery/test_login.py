@@ -10,7 +10,7 @@ import pytest
 
 from tests.delivery.helpers import PARTNER, PASSWORD
 from tests.support.asyncssh_server import Account, AsyncSshServer
-from tests.support.sshd import SshServer, free_port
+from tests.support.sshd import SshServer
 from tieout.delivery import SftpSession, SftpTarget
 from tieout.errors import (
     ConfigurationInvalid,
@@ -185,7 +185,7 @@ def test_the_users_own_ssh_files_and_agent_are_not_consulted(
 
 
 def test_nobody_listens(target: SftpTarget) -> None:
-    assert "refuses connections" in refused(ReceiverUnavailable, target, port=free_port())
+    assert "refuses connections" in refused(ReceiverUnavailable, target, port=1)
 
 
 def test_unknown_name(target: SftpTarget) -> None:

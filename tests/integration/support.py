@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def hourly_from_now() -> str:
     return f"{(datetime.now(UTC) - timedelta(minutes=2)).minute} * * * *"
 
 
-def until(condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
+def until(condition: Callable[[], bool], what: str, timeout: float = 120.0) -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -82,8 +82,10 @@ class FolderWatch:
                 if path.name.startswith("."):
                     self.temporary.set()
                 elif path.is_file():
-                    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                    self.seen.setdefault(str(path.relative_to(self._root)), set()).add(digest)
+                    # It may be moved on between the look and the read.
+                    with suppress(FileNotFoundError):
+                        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                        self.seen.setdefault(str(path.relative_to(self._root)), set()).add(digest)
             time.sleep(0.002)
 
     def __enter__(self) -> FolderWatch:

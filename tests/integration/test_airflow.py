@@ -17,6 +17,7 @@ from tests.integration.support import (
     DAG_ID,
     FolderWatch,
     airflow_with,
+    hourly_from_now,
     kill_task,
     quick_include,
     until,
@@ -24,7 +25,7 @@ from tests.integration.support import (
 )
 from tieout.ledger import Filters, Ledger, RunRow, Scope
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 KILLED = ("entity.extract", "deliver")
 SMALL = Sizes(customers=10, suppliers=2, leads=1, items=6, invoices=30, credit_notes=4)
 
@@ -100,7 +101,8 @@ def the_scheduled(airflow: AirflowServices) -> str:
 
 def test_tasks_that_are_killed_are_repeated_to_the_same_end(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    include = quick_include(tmp_path, "customers", "invoices", **{"parallel_ranges: 4": "parallel_ranges: 1"})
+    quick = {"parallel_ranges: 4": "parallel_ranges: 1", '"0 0 * * *"': f'"{hourly_from_now()}"'}
+    include = quick_include(tmp_path, "customers", "invoices", **quick)
     with (
         Sandbox(size=SMALL, folder=tmp_path / "sandbox") as sandbox,
         DelayProxy(sandbox.sftp.host, sandbox.sftp.port, latency_ms=60) as slow,
@@ -118,7 +120,8 @@ def test_tasks_that_are_killed_are_repeated_to_the_same_end(tmp_path: Path) -> N
             sandbox.faults.configure(latency_ms=0)
 
             until(watch.temporary.is_set, "a file under its temporary name")
-            kill_task(airflow, slow.port)
+            with slow.held():
+                kill_task(airflow, slow.port)
 
             run = airflow.wait_run(DAG_ID, run_id)
             tasks = airflow.tasks(DAG_ID, run_id)

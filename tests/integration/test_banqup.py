@@ -24,7 +24,7 @@ from sandbox.banqup.storage import Storage
 from tests.integration.support import FolderWatch, airflow_with, hourly_from_now, kill_task, until
 from tieout.ledger import Filters, Ledger, ReceiverRow, RunRow
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 DAG_ID = "banqup_to_sftp"
 KILLED, SILENT, OTHERS = "C1001", "C1002", ("C1003", "C1004")
 SILENT_CONNECTION = "AIRFLOW_CONN_BANQUP_CLIENT_2"

@@ -26,7 +26,7 @@ from tests.integration.support import hourly_from_now
 from tests.support.browser import chromium, log_in
 from tests.support.processes import is_alive
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 INVOICE = "10000046"
 REASON = "SAP Business One has no G/L account 999999"

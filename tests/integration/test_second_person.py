@@ -17,7 +17,7 @@ from tests.integration.support import DAG_ID, airflow_with, quick_include, until
 from tests.support.holding import hold
 from tieout.ledger import HeldDetail, Ledger, RunKey
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 SECOND = f"{DAG_ID}_second_person"
 SMALL = Sizes(customers=6, suppliers=1, leads=1, items=4, invoices=12, credit_notes=1)
 RULE = 'second_person: {above: {"*": "100"}}\n'

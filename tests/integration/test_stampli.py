@@ -15,7 +15,7 @@ from sandbox.world import Sandbox
 from tests.integration.support import airflow_with, hourly_from_now, kill_task, until
 from tieout.ledger import Filters, Ledger, RunRow
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 DAG_ID = "stampli_to_sap_b1"
 SMALL = Sizes(customers=4, suppliers=8, leads=1, items=4, invoices=2, credit_notes=1)
 

@@ -26,7 +26,7 @@ from tests.integration.support import FolderWatch, airflow_with, kill_task, unti
 from tieout.calendars import Calendar, Close, Period, load_calendar
 from tieout.ledger import FileRow, Filters, Ledger, RunRow
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 DAG_ID = "syspro_to_legacy_erp"
 ENTITIES = ("gl_postings", "invoices")
 
@@ -135,7 +135,8 @@ def killed_while_delivering(world: World, watch: FolderWatch) -> str:
     world.airflow.unpause(DAG_ID)
     until(lambda: bool(world.runs("scheduled")), "the scheduler's run")
     until(watch.temporary.is_set, "a file under its temporary name", 120)
-    kill_task(world.airflow, world.slow.port)
+    with world.slow.held():
+        kill_task(world.airflow, world.slow.port)
     (run_id,) = world.runs("scheduled")
     assert world.wait(run_id) == "success"
     return run_id

@@ -73,11 +73,11 @@ def freeze_then_look_at_the_clock(url: str, ttl: float, pipe: Connection) -> Non
     """Take the lease, stop dead, then ask only the clock whether the lease still is ours."""
     with Ledger.open(url) as ledger:
         lease = ledger.acquire(SCOPE, "the zombie", ttl=ttl)
-        lease.check_local(margin=ttl / 2)
+        lease.check_local(margin=0.1)
         pipe.send(lease.token)
         os.kill(os.getpid(), signal.SIGSTOP)
         try:
-            lease.check_local(margin=ttl / 2)
+            lease.check_local(margin=0.1)
             pipe.send("sent")
         except Superseded as error:
             pipe.send(str(error))

@@ -281,7 +281,7 @@ class TestLookingAtTheClock:
             lease.check_local()
 
     def test_a_process_that_wakes_up_late_sends_nothing(self, ledger: Ledger, ledger_url: str) -> None:
-        with process(processes.freeze_then_look_at_the_clock, ledger_url, 1.0) as (child, pipe):
+        with process(processes.freeze_then_look_at_the_clock, ledger_url, 2.0) as (child, pipe):
             token = said(pipe)
             assert child.pid is not None
             with ledger.acquire(SCOPE, "the next", wait=PATIENCE) as lease:

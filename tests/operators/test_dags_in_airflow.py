@@ -17,7 +17,7 @@ from sandbox.world import Sandbox
 from tests.integration.support import DAG_ID, airflow_with, quick_include
 from tieout.ledger import Ledger, Scope
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 SMALL = Sizes(customers=6, suppliers=2, leads=1, items=4, invoices=8, credit_notes=2)
 ENTITIES = ("customers", "invoices", "taxes")
 

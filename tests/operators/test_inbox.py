@@ -193,6 +193,7 @@ def put(project: Project, name: str, data: bytes, mtime: int) -> dict[str, Any]:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 def test_dags_test(project: Project) -> None:
     expected = [put(project, "b.csv", b"12", 1_700_000_000), put(project, "a.csv", b"123", 1_700_000_001)]
     (project.outbound / "note.txt").touch()
@@ -212,6 +213,7 @@ def test_dags_test(project: Project) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 def test_a_real_triggerer(project: Project) -> None:
     expected = [put(project, "b.csv", b"12", 1_700_000_000), put(project, "a.csv", b"123", 1_700_000_001)]
     strange = f"{DAG_ID}__strange"

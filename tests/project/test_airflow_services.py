@@ -47,6 +47,7 @@ def dags(tmp_path: Path) -> Path:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 def test_runs_restarts_and_cleans_up(tmp_path: Path, dags: Path) -> None:
     with AirflowServices(tmp_path / "home", {"AIRFLOW__CORE__DAGS_FOLDER": str(dags)}) as airflow:
         airflow.wait_healthy()
@@ -73,6 +74,7 @@ def test_runs_restarts_and_cleans_up(tmp_path: Path, dags: Path) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 def test_nothing_survives_a_killed_parent(tmp_path: Path, dags: Path) -> None:
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(tmp_path / "home"), str(dags)],

@@ -142,6 +142,7 @@ def test_keys_agree_when_several_make_them_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 def test_a_new_home_is_prepared_once_by_several_at_a_time(tmp_path: Path) -> None:
     home = tmp_path / "home"
     env = environ(home, AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path))
@@ -160,6 +161,7 @@ def test_a_new_home_is_prepared_once_by_several_at_a_time(tmp_path: Path) -> Non
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 def test_dags_test_exits_by_the_runs_state_and_prepares_again_when_the_ledger_is_gone(tmp_path: Path) -> None:
     home, dags = tmp_path / "home", tmp_path / "dags"
     dags.mkdir()

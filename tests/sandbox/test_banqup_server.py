@@ -476,7 +476,7 @@ def test_rows_that_stand_there_twice_and_other_oddities(
 
 def test_statistics(server: BanqupServer, store: DocumentStore, caller: Caller) -> None:
     purchase(store)
-    server.faults.configure(latency_ms=150)
+    server.faults.configure(latency_ms=500)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda _: caller.page(), range(4)))

@@ -72,9 +72,12 @@ def test_after_and_times(client: Client, server: ServiceLayer) -> None:
 )
 def test_broken_connections(client: Client, server: ServiceLayer, kind: str, error: type[Exception]) -> None:
     server.faults.add(kind, path="^Invoices")
-    client.pool = urllib3.PoolManager(retries=False, timeout=0.5)
+    patient = client.pool
+    if kind == "hang":
+        client.pool = urllib3.PoolManager(retries=False, timeout=0.5)
     with pytest.raises(error):
         client.get("Invoices")
+    client.pool = patient
     assert client.get("Invoices?$top=1").status == 200
 
 
@@ -138,7 +141,7 @@ def test_session_killed_every_n_requests(client: Client, server: ServiceLayer) -
 
 def test_too_many_parallel_logins(server: ServiceLayer) -> None:
     """Held back by a slow login, all eight are in flight at once."""
-    server.faults.configure(parallel_login_limit=6, login_ms=700)
+    server.faults.configure(parallel_login_limit=6, login_ms=2_000)
     statuses: list[int] = []
 
     def login() -> None:

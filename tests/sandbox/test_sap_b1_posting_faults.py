@@ -174,7 +174,7 @@ def test_a_late_commit_comes_after_its_client_has_gone(
         return key
 
     company.tables["JournalEntries"].put = told  # type: ignore[method-assign]
-    server.faults.add("late_commit", method="POST", seconds=0.6)
+    server.faults.add("late_commit", method="POST", seconds=2)
     client.pool = urllib3.PoolManager(retries=False, timeout=0.2)
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
         batch(client, 1) if in_batch else post(client, "K1")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import email
 import email.policy
+import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Any
@@ -13,8 +14,6 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-
-from tests.support.sshd import free_port
 
 USER, PASSWORD = "tieout", "p4ss-w0rd"
 
@@ -76,16 +75,22 @@ def _parsed(envelope: Envelope) -> EmailMessage:
 class Server(Controller):
     """aiosmtpd on a port of its own; log-ins also without encryption."""
 
-    def __init__(self, mailbox: Mailbox, tls: ssl.SSLContext | None = None, port: int | None = None) -> None:
+    def __init__(self, mailbox: Mailbox, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+        # Bound here and now, so that nobody else has the port before aiosmtpd listens.
+        self._bound = socket.create_server(("127.0.0.1", port))
         super().__init__(
             mailbox,
             hostname="127.0.0.1",
-            port=port or free_port(),
+            port=self._bound.getsockname()[1],
+            ready_timeout=60,
             authenticator=mailbox.authenticate,
             auth_required=True,
             auth_require_tls=False,
             tls_context=tls,
         )
+
+    def _create_server(self) -> Coroutine[Any, Any, Any]:
+        return self.loop.create_server(self._factory_invoker, sock=self._bound, ssl=self.ssl_context)
 
 
 @pytest.fixture

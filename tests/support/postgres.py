@@ -15,7 +15,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -26,6 +25,8 @@ from typing import Any
 
 import psycopg2
 import pytest
+
+from tests.support.ports import kept_port
 
 SUPERUSER = "tieout_test"
 _PR_SET_PDEATHSIG = 1
@@ -126,7 +127,12 @@ class running:
         password = secrets.token_urlsafe(16)
         data = self._folder / "data"
         self._initdb(data, password)
-        server = PostgresServer(port=_free_port(), password=password, bin=self._binaries)
+        with kept_port() as port:
+            server = PostgresServer(port=port, password=password, bin=self._binaries)
+            self._start(server, data)
+        return server
+
+    def _start(self, server: PostgresServer, data: Path) -> None:
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(server.port),
@@ -149,7 +155,6 @@ class running:
             **self._as_user,
         )
         self._wait_until_ready(server)
-        return server
 
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGQUIT)  # at once: its data are thrown away anyway
@@ -192,13 +197,6 @@ def _unprivileged() -> pwd.struct_passwd:
         except KeyError:
             continue
     raise RuntimeError("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as.")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _die_with_parent() -> Callable[[], None] | None:

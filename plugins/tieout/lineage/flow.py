@@ -58,7 +58,7 @@ class Flow:
     @property
     def inputs(self) -> tuple[Read, ...]:
         """What was read, and what else a written column comes from: a name that is looked up, for one."""
-        named = {each.dataset for each in (*self.reads, *self.writes)}
+        named = {*(each.dataset for each in self.reads), *(each.dataset for each in self.writes)}
         origins = (
             Dataset(field["namespace"], field["name"])
             for each in self.writes

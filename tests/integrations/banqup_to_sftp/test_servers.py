@@ -402,7 +402,7 @@ def test_how_long_a_servers_answer_is_waited_for(rehearsal: Rehearsal) -> None:
 
 
 def test_a_silent_server_is_given_up(rehearsal: Rehearsal) -> None:
-    rehearsal.configure(delivery={"connect_seconds": 0.3})
+    rehearsal.targets[CONN] = lambda found: replace(found, connect_timeout=0.3)  # the others take their time
     documents = one_each(rehearsal)
     rehearsal.banqup.receivers[ONE].server.down(silent=True)
     outcome = rehearsal.go()

@@ -8,6 +8,7 @@ import asyncssh
 import pytest
 
 from tests.integrations.sap_b1_to_peakflo.rehearsal import Outcome, Rehearsal
+from tests.support.ports import kept_port
 from tieout.errors import CredentialsRejected, HostKeyMismatch, ReceiverUnavailable, TieoutError
 from tieout.integrations.sap_b1_to_peakflo import gate, steps
 from tieout.ledger import Ledger
@@ -75,14 +76,15 @@ def test_a_run_that_was_overtaken_sends_nothing_twice(rehearsal: Rehearsal) -> N
 
 def test_an_unreachable_receiver_costs_nothing_but_time(rehearsal: Rehearsal) -> None:
     rehearsal.sandbox.sftp.stop()
-    failed = rehearsal.go()
+    with kept_port(rehearsal.sandbox.sftp.port):
+        failed = rehearsal.go()
+        rehearsal.sandbox.sftp.start()
 
     assert isinstance(failed.error, ReceiverUnavailable)
     assert not failed.ties_out
     assert rehearsal.ledger.watermark(failed.run.scope("invoices")) is None
     assert rehearsal.held() == {}, "an outage holds no good records"
 
-    rehearsal.sandbox.sftp.start()
     later = rehearsal.go()
 
     assert later.error is None

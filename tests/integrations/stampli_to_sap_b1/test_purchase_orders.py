@@ -20,6 +20,7 @@ from sandbox.sap_b1.data import Sizes
 from sandbox.sftp import SftpSandbox
 from sandbox.stampli.purchase_orders import received_orders
 from sandbox.world import Sandbox
+from tests.support.ports import kept_port
 from tests.support.rehearsing import one_session, sap_settings
 from tieout.config import StampliToSapB1
 from tieout.delivery import SftpTarget
@@ -380,12 +381,13 @@ def test_what_arrived_before_a_crash_is_not_sent_again(
 
 def test_a_receiver_that_is_down_costs_nothing_but_time(exchange: Exchange) -> None:
     exchange.stampli.stop()
-    failed = exchange.go()
+    with kept_port(exchange.stampli.port):
+        failed = exchange.go()
+        exchange.stampli.start()
 
     assert isinstance(failed.error, ReceiverUnavailable)
     assert not failed.verdicts[0].ties_out
     assert exchange.held() == {}
-    exchange.stampli.start()
     assert len(exchange.well().status()) == len(exchange.open())
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integrations.syspro_to_legacy_erp.readers import read_fixed, read_x12, segments
 from tests.integrations.syspro_to_legacy_erp.rehearsal import GL, Outcome, Rehearsal
+from tests.support.ports import kept_port
 from tieout.delivery import SftpSession
 from tieout.errors import ReceiverUnavailable, TieoutError
 from tieout.integrations.syspro_to_legacy_erp import numbering, sending
@@ -77,11 +78,13 @@ def test_control_numbers_begin_again_after_the_highest(rehearsal: Rehearsal, mon
 
 def test_an_outage_of_the_receiver_uses_up_none(rehearsal: Rehearsal) -> None:
     rehearsal.send_only(gl_postings={}, suppliers={})
-    rehearsal.sandbox.legacy_erp.server.stop()
-    failed = rehearsal.go()
+    server = rehearsal.sandbox.legacy_erp.server
+    server.stop()
+    with kept_port(server.port):
+        failed = rehearsal.go()
+        server.start()
     assert isinstance(failed.error, ReceiverUnavailable)
     assert rehearsal.numbers() == []
-    rehearsal.sandbox.legacy_erp.server.start()
     assert sorted(rehearsal.go().data) == ["GL_EDU1_202601_000001.dat", "SUP_EDU1_202601_000002.csv"]
     assert rehearsal.states() == {1: "used", 2: "used"}
 

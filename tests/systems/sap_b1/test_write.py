@@ -206,9 +206,10 @@ def test_a_faulty_node_is_left_for_the_next_request(
 
 
 def test_no_reply_in_time(server: PostingServer, connect: Connect) -> None:
-    release = threading.Event()
+    reached, release = threading.Event(), threading.Event()
 
     def silent(handler: Handler, call: Call) -> bool:
+        reached.set()
         release.wait(20)
         handler.close_connection = True
         return True
@@ -217,6 +218,7 @@ def test_no_reply_in_time(server: PostingServer, connect: Connect) -> None:
     client = connect(read_timeout=0.2)
 
     written = client.write(entry())
+    assert reached.wait(20)
     release.set()
 
     assert (written.effect, written.timed_out, written.status) == (Effect.UNKNOWN, True, None)
@@ -237,7 +239,8 @@ def test_no_end_of_the_reply_in_time(server: PostingServer, connect: Connect) ->
 
     server.faults = [stalls]
 
-    written = connect(read_timeout=0.2).write(entry())
+    # Time enough for the head of the reply, which must have come.
+    written = connect(read_timeout=1.5).write(entry())
     release.set()
 
     assert (written.effect, written.timed_out, written.status) == (Effect.UNKNOWN, True, 201)
