@@ -21,7 +21,7 @@ from airflow_services import ROOT, AirflowServices
 from sandbox.sap_b1.data import Sizes
 from sandbox.stampli import DropSizes
 from sandbox.world import Sandbox
-from tests.integration.support import until
+from tests.integration.support import UNHURRIED, until
 from tests.lineage.official import facets_of, problems
 from tieout.ledger import Filters, Ledger, RunRow
 from tieout.mapping.lineage import Kind
@@ -124,6 +124,7 @@ def run_all(folder: Path) -> Told:
         url = f"http://127.0.0.1:{http.server_address[1]}"
         both = {"type": "composite", "transports": {"file": file, "marquez": {"type": "http", "url": url}}}
         env = {
+            **UNHURRIED,
             **sandbox.env,
             "TIEOUT_INCLUDE": str(include(folder)),
             "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(both),

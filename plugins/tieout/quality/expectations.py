@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROW_NUMBER = "__row__"
+_ONE_AT_A_TIME = threading.Lock()
+"""Great Expectations has one current context for all threads of a process."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +101,14 @@ def _collected() -> Iterator[None]:
     """
     from great_expectations.data_context import set_context
 
-    gc.freeze()
-    try:
-        yield
-    finally:
-        set_context(None)  # the last context is kept for the whole process: it would never be among what is collected
-        gc.collect()
-        gc.unfreeze()
+    with _ONE_AT_A_TIME:
+        gc.freeze()
+        try:
+            yield
+        finally:
+            set_context(None)  # the last one is kept for the whole process: it would never be among what is collected
+            gc.collect()
+            gc.unfreeze()
 
 
 def _position(result: Any) -> int:

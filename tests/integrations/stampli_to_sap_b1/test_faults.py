@@ -14,7 +14,6 @@ from sandbox.stampli import differences
 from sandbox.stampli.model import Invoice
 from tests.integrations.stampli_to_sap_b1.rehearsal import Outcome, Rehearsal, default_config, posted
 from tieout.errors import SourceUnavailable
-from tieout.integrations.stampli_to_sap_b1 import steps
 from tieout.integrations.stampli_to_sap_b1.entity_posting import EntityPosting
 from tieout.ledger import Ledger
 from tieout.systems.sap_b1.client import SapB1Client
@@ -176,15 +175,7 @@ def test_a_reference_that_sap_does_not_find_is_no_draft(rehearsal: Rehearsal) ->
     assert rehearsal.held("invoices") == {invoice.invoice_id: "REFERENCE_NOT_FOUND"}
 
 
-def test_two_runs_at_once(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_quality, one_at_a_time = steps.check_quality, threading.Lock()
-
-    def checked(*args: Any) -> dict[str, Any]:
-        # Great Expectations has one context for all threads of a process; tasks have processes of their own.
-        with one_at_a_time:
-            return check_quality(*args)
-
-    monkeypatch.setattr(steps, "check_quality", checked)
+def test_two_runs_at_once(rehearsal: Rehearsal) -> None:
     rehearsal.config = default_config(batch_size=2)
     rehearsal.sandbox.faults.configure(posting_ms=20)
     invoices = rehearsal.invoices(12, lines=1)

@@ -221,10 +221,14 @@ class References:
         """For the run's staging folder."""
         return msgspec.json.encode(self)
 
-    @classmethod
-    def from_json(cls, data: bytes) -> References:
+    @staticmethod
+    def from_json(data: bytes) -> References:
         """From the run's staging folder."""
-        return msgspec.json.decode(data, type=cls)
+        return _REFERENCES.decode(data)
+
+
+# Made once: msgspec's first look at a dataclass, by two threads at a time, has ended in a crash.
+_REFERENCES = msgspec.json.Decoder(References)
 
 
 def read_references(client: ServiceLayer, needed: Needed, settings: AccountingSettings) -> References:
