@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from airflow_services import ROOT, project_environment
@@ -97,7 +98,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project = Project(folder, server)
         with project.airflow:
             yield project
-            project.airflow.kill()
+            helpers = psutil.Process(project.airflow.pid).children(recursive=True)
+            # At the end of its input it ends by itself, and takes along the process that tells of lineage.
+            project.airflow.communicate(timeout=60)
+            assert psutil.wait_procs(helpers, timeout=30)[1] == []
 
 
 @pytest.mark.integration
