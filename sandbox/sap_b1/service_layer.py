@@ -166,22 +166,17 @@ class ServiceLayer:
         broken = self._broken_reply(fault, version, cookies)
         if broken is not None:
             return broken
+        # Looked at when the request comes: what ends the session later does not stop the request.
+        session = None if _is_login(request, path) else self.sessions.use(cookies.get("B1SESSION"))
         if fault is not None and fault.kind == "late_commit" and request.method != "GET":
-            return self._answer_late(request, version, path, cookies, node, fault)
-        return _spoil(self._answer(request, version, path, cookies, node, fault), fault)
+            return self._answer_late(request, version, path, session, node, fault)
+        return _spoil(self._answer(request, version, path, session, node, fault), fault)
 
     def _answer(
-        self,
-        request: Request,
-        version: str,
-        path: str,
-        cookies: dict[str, str],
-        node: int,
-        fault: Fault | None,
-        admitted: Session | None = None,
+        self, request: Request, version: str, path: str, session: Session | None, node: int, fault: Fault | None
     ) -> Reply:
         try:
-            return self._route(request, version, path, cookies, node, fault, admitted)
+            return self._route(request, version, path, session, node, fault)
         except ServiceLayerError as error:
             as_v2 = error.status == 401 and self.faults.settings.v2_errors_on_v1_401
             return error_reply(error, version, shape="v2" if as_v2 else None)
@@ -189,18 +184,14 @@ class ServiceLayer:
             return stop.reply
 
     def _answer_late(
-        self, request: Request, version: str, path: str, cookies: dict[str, str], node: int, fault: Fault
+        self, request: Request, version: str, path: str, session: Session | None, node: int, fault: Fault
     ) -> Reply:
-        """Carries the request out after a while, as a server under load does, even if nobody waits for it any more.
-
-        Its session is looked at when it comes: what ends that session meanwhile does not stop the request.
-        """
+        """Carries the request out after a while, as a server under load does, even if nobody waits for it any more."""
         reply = Reply()
-        admitted = self.sessions.use(cookies.get("B1SESSION"))
 
         def carry_out() -> None:
             with self._lock:
-                made = self._answer(request, version, path, cookies, node, fault, admitted)
+                made = self._answer(request, version, path, session, node, fault)
             reply.status, reply.headers, reply.body, reply.ending = made.status, made.headers, made.body, made.ending
 
         asyncio.get_running_loop().call_later(fault.seconds, carry_out)
@@ -228,18 +219,10 @@ class ServiceLayer:
         return make(version) if make is not None else None
 
     def _route(
-        self,
-        request: Request,
-        version: str,
-        path: str,
-        cookies: dict[str, str],
-        node: int,
-        fault: Fault | None,
-        admitted: Session | None,
+        self, request: Request, version: str, path: str, session: Session | None, node: int, fault: Fault | None
     ) -> Reply:
-        if path == "Login" and request.method == "POST":
+        if _is_login(request, path):
             return self._login(request, version, node)
-        session = admitted or self.sessions.use(cookies.get("B1SESSION"))
         if session is None:
             raise invalid_session()
         if path == "Logout" and request.method == "POST":
@@ -405,6 +388,10 @@ class ServiceLayer:
         row = table.rows[key]
         shown = row if select is None else {name: row[name] for name in select}
         return record_reply(shown, table.entity, version, self.url)
+
+
+def _is_login(request: Request, path: str) -> bool:
+    return path == "Login" and request.method == "POST"
 
 
 def _cookies(request: Request) -> dict[str, str]:
